@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command line (CLI.md), parsed by argp from one table. */
+#ifndef PYLEAK_CLI_OPTIONS_H
+#define PYLEAK_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+
+#include "analyse/analysis.h"
+#include "report/writer.h"
+
+enum native_mode { NATIVE_OFF, NATIVE_LEAF, NATIVE_FULL };
+
+struct options {
+	GArray *pids;		/* of pid_t, from -p */
+	char **command;		/* -- CMD ..., NULL-terminated, or NULL */
+	double interval_s;
+	double duration_s;	/* 0: until interrupted */
+	uint64_t count;		/* 0: no limit */
+	double overhead_pct;
+	bool exact;
+	double burst_ms;
+	double min_age_s;
+	struct analysis_options analysis;
+	const struct report_writer *writer;
+	char *output;		/* NULL: standard output */
+	enum native_mode native;
+	uint64_t max_memory;	/* bytes */
+	bool fail_on_leak;
+	bool verbose, quiet;
+};
+
+/*
+ * Parses. --help and --version print to standard output and exit 0. NULL and @error (USAGE) with one line that says what is wrong and
+ * what to do. An option of CLI.md that this build does not have yet is refused with UNSUPPORTED, never ignored.
+ */
+struct options *options_parse(int argc, char **argv, GError **error);
+void options_free(struct options *options);
+/* The header's "options" object as pairs of name and JSON text. */
+void options_describe(const struct options *options, GPtrArray *names, GPtrArray *values);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What was true of one target at one moment, read from the kernel's maps and the target's memory. Immutable once made; no kernel
+ * is needed to use it, so analysis runs on recorded ones.
+ */
+#ifndef PYLEAK_COLLECT_SNAPSHOT_H
+#define PYLEAK_COLLECT_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+
+#include "bpf/abi.h"
+
+/* One context: a stack and an allocator family. */
+struct snapshot_context {
+	uint32_t id;		   /* names the context while the trace lasts; symbolize/ knows its stack */
+	enum family family;
+	int64_t live_blocks, live_bytes; /* outstanding: allocated since attach, not yet freed (and old enough for --min-age) */
+	uint64_t alloc_blocks, alloc_bytes; /* all that was allocated since attach */
+	uint64_t oldest_born_ns;   /* CLOCK_MONOTONIC; 0 when nothing is outstanding */
+	uint64_t old_alloc_blocks, old_live_blocks; /* allocated at least @survival_age_ns ago; and of those, still there */
+};
+
+struct snapshot {
+	uint64_t taken_ns;	   /* CLOCK_MONOTONIC */
+	uint64_t attached_ns;	   /* when tracing began, same clock */
+	int64_t time_us;	   /* wall clock, since the epoch */
+	uint64_t survival_age_ns;
+	uint64_t rss_bytes, rss_at_attach_bytes;
+	uint32_t threads;
+	double overhead_pct;
+	struct {
+		int mode;	   /* enum family_mode of analyse/model.h */
+		double observed_fraction;
+		uint64_t windows, allocs, frees;
+	} families[FAMILY_COUNT];
+	uint64_t lost[LOST_COUNT];
+	double coverage;	   /* -1: not known */
+	uint64_t coverage_blocks;
+	GArray *contexts;	   /* of struct snapshot_context */
+};
+
+void snapshot_free(struct snapshot *snapshot);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Allocation sites: every copy of pymalloc's fast path in an interpreter's code. Each is a conditional jump (which the
+ * kernel emulates) that follows
+ *	P = usedpools[class]; compare P with P->nextpool (offset 0x10)
+ * and whose not-equal side takes P->freeblock (offset 8) and increments P->ref.count (offset 0).
+ * Source: Objects/obmalloc.c, pymalloc_alloc(), CPython 2.7 to 3.15 (2.7 to 3.6: _PyObject_Alloc).
+ */
+#ifndef PYLEAK_CPYTHON_SITES_H
+#define PYLEAK_CPYTHON_SITES_H
+
+#include <stdint.h>
+#include <glib.h>
+
+#include "elf/image.h"
+
+struct allocation_site {
+	uint64_t offset;    /* of the jump, bytes into the file */
+	uint32_t pt_regs_offset; /* where struct pt_regs keeps P at the jump, bytes */
+};
+
+/*
+ * Disassembles the whole of @image. Returns a GArray of struct allocation_site sorted by offset, at least one; NULL and
+ * @error (UNSUPPORTED) when none is found. g_array_unref() it.
+ */
+GArray *allocation_sites_find(struct elf_image *image, GError **error);
+
+/* The same through a cache on disk keyed by build id (no build id: no cache). @cache_folder NULL: the default one. */
+GArray *allocation_sites_cached(struct elf_image *image, const char *cache_folder, GError **error);
+
+#endif

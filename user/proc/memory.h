@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading foreign memory, as an interface: everything above it can be tested on a fake.
+ * Nothing here ever writes to the target.
+ */
+#ifndef PYLEAK_PROC_MEMORY_H
+#define PYLEAK_PROC_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * A source of bytes addressed by the target's virtual addresses. Implementations embed this
+ * struct as their first member. @read fills all @length bytes at @address or returns false, in
+ * which case @buffer is unspecified. @read_many may be NULL.
+ */
+struct memory {
+	bool (*read)(const struct memory *memory, uint64_t address, void *buffer, size_t length);
+};
+
+/* The memory of a live process by process_vm_readv(2). Any thread may use it; nothing to free. */
+struct process_memory {
+	struct memory base;
+	pid_t pid;
+};
+void process_memory_init(struct process_memory *memory, pid_t pid);
+
+/* A fake: one block of bytes that stands at @start. Borrowed, never freed here. For tests and recorded images. */
+struct image_memory {
+	struct memory base;
+	uint64_t start;
+	const uint8_t *bytes;
+	size_t length;
+};
+void image_memory_init(struct image_memory *memory, uint64_t start, const void *bytes, size_t length);
+
+bool memory_read(const struct memory *memory, uint64_t address, void *buffer, size_t length);
+bool memory_read_u32(const struct memory *memory, uint64_t address, uint32_t *value);
+bool memory_read_u64(const struct memory *memory, uint64_t address, uint64_t *value);
+
+/*
+ * Reads a NUL-terminated string of at most @limit bytes (the NUL not counted; longer strings are
+ * cut). Returns a string to g_free(), or NULL where the memory could not be read.
+ */
+char *memory_read_string(const struct memory *memory, uint64_t address, size_t limit);
+
+#endif
