@@ -34,7 +34,9 @@ $(BUILD)/libpyleak.a: $(LIBRARY_OBJECTS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/%.o: %.c | $(BUILD)/pyleak.skel.h
+$(BUILD)/user/trace/%.o: $(BUILD)/pyleak.skel.h
+
+$(BUILD)/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) $(CPPFLAGS_ALL) -MMD -MP -c -o $@ $<
 
