@@ -1,67 +1,136 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# pyleak: see README.md. V=1 shows the commands.
+# pyleak: see README.md. V=1 shows the commands, WERROR=1 makes warnings errors, BUILD= is where files are made.
 VERSION := 0.1.0
 PREFIX ?= /usr/local
+DESTDIR ?=
 CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PYTHON ?= /usr/bin/python3
 BUILD ?= build
 CFLAGS ?= -O2 -g
+JOBS ?= $(shell nproc)
 WARNINGS := -Wall -Wextra $(if $(WERROR),-Werror)
 PACKAGES := glib-2.0 jansson libbpf libelf libdw
-PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
-PKG_LIBS := $(shell pkg-config --libs $(PACKAGES)) -lZydis -lm
-CPPFLAGS_ALL := -D_GNU_SOURCE -DPYLEAK_VERSION='"$(VERSION)"' -I. -Iuser -I$(BUILD) $(PKG_CFLAGS) $(CPPFLAGS)
+# Quiet where pkg-config or a library is missing: scripts/dependencies names the package before anything is compiled.
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lZydis -lm
+CPPFLAGS_ALL = -D_GNU_SOURCE -DPYLEAK_VERSION='"$(VERSION)"' -I. -Iuser -I$(BUILD) $(PKG_CFLAGS) $(CPPFLAGS)
+COMPILE = $(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) $(CPPFLAGS_ALL) -MMD -MP
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 SOURCES := $(wildcard user/*/*.c)
 LIBRARY_SOURCES := $(filter-out user/cli/main.c,$(SOURCES))
 LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(BUILD)/%.o)
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/unit/%)
+# Sources of tests/unit that are not tests: helpers that every test links.
+UNIT_HELPERS := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
+UNIT_HELPER_OBJECTS := $(UNIT_HELPERS:%.c=$(BUILD)/%.o)
+C_FILES = $(wildcard bpf/*.[ch] user/*/*.[ch] tests/*/*.[ch])
+SHELL_FILES = .ci/run $(shell grep -lE '^\#!.*\b(ba)?sh$$' scripts/* examples/*/* 2>/dev/null)
+SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 .DELETE_ON_ERROR:
 .SECONDARY:
+.SUFFIXES:
 all: pyleak
 
-pyleak: $(BUILD)/user/cli/main.o $(BUILD)/libpyleak.a
+# The program at the top is a copy: two build folders never make each other's copy look up to date.
+pyleak: $(BUILD)/pyleak FORCE
+	@cmp -s $< $@ || { $(if $(V),,printf '  %-8s %s\n' COPY $@;) install -m 755 $< $@; }
+
+$(BUILD)/pyleak: $(BUILD)/user/cli/main.o $(BUILD)/libpyleak.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-$(BUILD)/libpyleak.a: $(LIBRARY_OBJECTS)
+$(BUILD)/libpyleak.a: $(LIBRARY_OBJECTS) $(BUILD)/.objects
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $(LIBRARY_OBJECTS)
 
-$(BUILD)/user/trace/%.o: $(BUILD)/pyleak.skel.h
+# Changes only when a source file comes or goes: the archive then loses the object of a file that went.
+$(BUILD)/.objects: FORCE | $(BUILD)/.dependencies
+	@echo '$(LIBRARY_OBJECTS)' | cmp -s - $@ || echo '$(LIBRARY_OBJECTS)' > $@
 
-$(BUILD)/%.o: %.c
+# Fails, naming the packages, as long as one is missing; never installs.
+$(BUILD)/.dependencies: scripts/dependencies
+	@scripts/dependencies check build
+	@mkdir -p $(@D) && touch $@
+
+$(BUILD)/user/trace/%.o: | $(BUILD)/pyleak.skel.h
+
+$(BUILD)/%.o: %.c | $(BUILD)/.dependencies
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) $(CPPFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(COMPILE) -c -o $@ $<
 
-$(BUILD)/vmlinux.h:
+$(BUILD)/vmlinux.h: | $(BUILD)/.dependencies
 	$(call say,BTF,$@)
-	$(Q)mkdir -p $(@D) && test -r /sys/kernel/btf/vmlinux || { echo "this build host has no /sys/kernel/btf/vmlinux: build on a kernel with CONFIG_DEBUG_INFO_BTF" >&2; exit 1; }
+	@test -r /sys/kernel/btf/vmlinux || { echo "this build host has no /sys/kernel/btf/vmlinux:" \
+		"build on a kernel with CONFIG_DEBUG_INFO_BTF=y (Debian's kernels have it)" >&2; exit 1; }
 	$(Q)$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > $@
 
 $(BUILD)/pyleak.bpf.o: $(wildcard bpf/*.c bpf/*.h) $(BUILD)/vmlinux.h
 	$(call say,BPF,$@)
-	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Wextra $(if $(WERROR),-Werror) -I. -I$(BUILD) -c -o $@ bpf/pyleak.bpf.c
+	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Wextra $(if $(WERROR),-Werror) \
+		-I. -I$(BUILD) -c -o $@ bpf/pyleak.bpf.c
 
 $(BUILD)/pyleak.skel.h: $(BUILD)/pyleak.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name pyleak_bpf > $@
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libpyleak.a
+$(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_HELPER_OBJECTS) $(BUILD)/libpyleak.a
 	$(call say,TEST,$@)
-	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) $(CPPFLAGS_ALL) -MMD -MP -o $@ $< $(BUILD)/libpyleak.a $(PKG_LIBS) -lcmocka
+	$(Q)mkdir -p $(@D) && $(COMPILE) -o $@ $< $(UNIT_HELPER_OBJECTS) $(BUILD)/libpyleak.a $(PKG_LIBS) -lcmocka
 
+install: $(BUILD)/pyleak docs/pyleak.1
+	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
+	$(Q)install -D -m 755 $(BUILD)/pyleak $(DESTDIR)$(PREFIX)/bin/pyleak
+	$(Q)install -D -m 644 docs/pyleak.1 $(DESTDIR)$(PREFIX)/share/man/man1/pyleak.1
+
+# Runs every unit test, also after one has failed.
 unit: $(UNIT_TESTS)
-	$(Q)set -e; for test in $^; do $$test; done
+	@failed=; for test in $^; do echo "== $$test"; $$test || failed="$$failed $$test"; done; \
+		test -z "$$failed" || { echo "unit tests failed:$$failed" >&2; exit 1; }; \
+		echo "unit: $(words $(UNIT_TESTS)) programs passed"
+
+unit-sanitized:
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build/sanitize CFLAGS='$(SANITIZE)' unit
+
+lint:
+	$(call say,LINT,clang-format)
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+	$(call say,LINT,cppcheck)
+	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --library=gtk --inline-suppr \
+		--enable=warning,performance,portability -D_GNU_SOURCE -I. -Iuser \
+		--suppressions-list=tests/cppcheck.suppressions user tests/unit tests/targets
+	$(call say,LINT,shellcheck)
+	$(Q)shellcheck $(SHELL_FILES)
+
+# PYTEST_FLAGS: for example PYTEST_FLAGS='-k exactness -x'.
+e2e: pyleak
+	cd tests/e2e && $(PYTHON) -m pytest -p no:cacheprovider $(PYTEST_FLAGS)
+
+bench: pyleak
+	$(PYTHON) tests/bench/bench.py
+
+# Builds with both compilers, warnings as errors; the gcc build is what the end-to-end tests run.
+check:
+	scripts/dependencies install build check
+	$(MAKE) --no-print-directory -j$(JOBS) BUILD=build/clang CC=clang WERROR=1 build/clang/pyleak
+	$(MAKE) --no-print-directory -j$(JOBS) BUILD=build/gcc CC=gcc WERROR=1 pyleak
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory unit-sanitized
+	$(MAKE) --no-print-directory BUILD=build/gcc CC=gcc WERROR=1 e2e
+
+demo:
+	scripts/dependencies install build demo
+	$(MAKE) --no-print-directory -j$(JOBS) pyleak
+	examples/demo/run
 
 clean:
 	rm -rf $(BUILD) pyleak
 
-.PHONY: all unit clean
+FORCE:
+.PHONY: all install unit unit-sanitized lint e2e bench check demo clean FORCE
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
