@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where a function can be probed cheaply: the first instruction on its entry path that the kernel emulates
- * (push, 1-byte nop, jmp, jcc, call; arch/x86/kernel/uprobes.c, branch_setup_xol_ops and push_setup_xol_ops, Linux 6.18),
- * that every call passes, with the argument registers that are needed still untouched.
+ * Where a function can be probed cheaply: the first instruction on its entry path that the kernel
+ * emulates (push, 1-byte nop, jmp, jcc, call; arch/x86/kernel/uprobes.c, branch_setup_xol_ops and
+ * push_setup_xol_ops, Linux 6.18), that every call passes, with the argument registers that are
+ * needed still untouched.
  */
 #ifndef PYLEAK_ELF_ENTRY_SITE_H
 #define PYLEAK_ELF_ENTRY_SITE_H
@@ -14,29 +15,32 @@
 #include "elf/image.h"
 
 struct probe_site {
-	uint64_t offset;   /* bytes into the file: what uprobes are attached by */
-	uint64_t address;  /* link-time virtual address */
-	bool emulated;	   /* false: single-stepped, slow */
+	uint64_t offset;  /* bytes into the file: what uprobes are attached by */
+	uint64_t address; /* link-time virtual address */
+	bool emulated;	  /* false: single-stepped, slow */
 };
 
-/* Argument registers of the System V ABI, in order, as a mask: bit 0 rdi, 1 rsi, 2 rdx, 3 rcx, 4 r8, 5 r9. */
+/* Argument registers of the System V ABI, in order, as a mask: bit 0 rdi, 1 rsi, 2 rdx, 3 rcx, 4
+ * r8, 5 r9. */
 enum { ARGUMENT_1 = 1, ARGUMENT_2 = 2, ARGUMENT_3 = 4, ARGUMENT_4 = 8 };
 
 /*
- * The site for the function that starts at @function. @arguments: which must still hold their values there.
- * @for_return: the stack pointer must be untouched too, so that a return probe finds the return address.
- * No instruction between the entry and the site may be the target of a jump from elsewhere in the function.
- * Falls back to the first instruction (emulated = false) where there is no cheap one. False and @error where
- * even that cannot be decoded.
+ * The site for the function that starts at @function. @arguments: which must still hold their
+ * values there.
+ * @for_return: the stack pointer must be untouched too, so that a return probe finds the return
+ * address. No instruction between the entry and the site may be the target of a jump from elsewhere
+ * in the function. Falls back to the first instruction (emulated = false) where there is no cheap
+ * one. False and @error where even that cannot be decoded.
  */
-bool entry_site_find(struct elf_image *image, uint64_t function, unsigned int arguments, bool for_return,
-		     struct probe_site *site, GError **error);
+bool entry_site_find(struct elf_image *image, uint64_t function, unsigned int arguments,
+		     bool for_return, struct probe_site *site, GError **error);
 
 /*
- * For a system call wrapper (mmap, munmap, mremap): the first emulated conditional jump after its `syscall`
- * instruction, where rax is the kernel's result and rdi, rsi, rdx, r10, r8, r9 still hold the arguments. False and @error
- * where the function does not have that shape.
+ * For a system call wrapper (mmap, munmap, mremap): the first emulated conditional jump after its
+ * `syscall` instruction, where rax is the kernel's result and rdi, rsi, rdx, r10, r8, r9 still hold
+ * the arguments. False and @error where the function does not have that shape.
  */
-bool syscall_site_find(struct elf_image *image, uint64_t function, struct probe_site *site, GError **error);
+bool syscall_site_find(struct elf_image *image, uint64_t function, struct probe_site *site,
+		       GError **error);
 
 #endif
