@@ -72,7 +72,7 @@ $(BUILD)/vmlinux.h: | $(BUILD)/.dependencies
 
 $(BUILD)/pyleak.bpf.o: $(wildcard bpf/*.c bpf/*.h) $(BUILD)/vmlinux.h
 	$(call say,BPF,$@)
-	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Wextra $(if $(WERROR),-Werror) \
+	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) \
 		-I. -I$(BUILD) -c -o $@ bpf/pyleak.bpf.c
 
 $(BUILD)/pyleak.skel.h: $(BUILD)/pyleak.bpf.o

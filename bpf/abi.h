@@ -16,6 +16,10 @@ enum {
 	PYLEAK_FRAME_WINDOW = 128,   /* bytes of a frame read at once */
 	PYLEAK_TARGET_BITS = 16,     /* of a block key that name the target */
 	PYLEAK_POOL_HEADER_SIZE = 48, /* sizeof(struct pool_header), CPython 2.7 to 3.15 */
+	PYLEAK_MAX_ALLOCATORS = 8,   /* address ranges of malloc implementations in one process */
+	PYLEAK_MAX_TARGETS = 1024,
+	PYLEAK_TIMED_EVERY = 64,     /* events of a thread, of which one is timed; a power of two */
+	PYLEAK_RETIRE_BATCH = 4096,  /* dead blocks handed to the kernel side in one go */
 };
 
 /* Where memory comes from. */
@@ -89,6 +93,96 @@ struct python_layout {
 struct raw_frame {
 	__u64 code;	   /* address of the code object */
 	__s64 instruction; /* f_lasti, or bytes from the start of the code object, by python_layout.instruction */
+};
+
+/* [start, end) in the target's address space. */
+struct address_range {
+	__u64 start, end;
+};
+
+/* An allocation by pymalloc's slow path whose block is not known yet: see bpf/pymalloc.h. */
+struct pending_slow_path {
+	__u64 sentinel; /* address of the empty list head of the size class; 0: nothing is pending */
+	__u32 context;
+	__u32 born;
+};
+
+/* A traced process. User space writes it before arming; @pending, @lost and the sums are the kernel side's. */
+struct target {
+	__u32 tgid;	    /* as in the initial pid namespace; 0: a free slot */
+	__u32 armed;	    /* bit per family: count its events */
+	__u32 image_gone;   /* set once the process has called exec */
+	__u32 tstate_start, tstate_length; /* the window of PyThreadState that holds all members needed */
+	__u32 frame_length; /* bytes of a frame from its start that hold all members needed */
+	struct python_layout layout;
+	struct address_range allocators[PYLEAK_MAX_ALLOCATORS]; /* code whose own mmap calls are an allocator's: libc, libjemalloc, ... */
+	struct address_range arena_alloc; /* the function that maps pymalloc's arenas */
+	struct address_range interpreter; /* code of the interpreter */
+	struct pending_slow_path pending;
+	__u64 timed_events, timed_ns; /* one event in PYLEAK_TIMED_EVERY: run time of the program */
+	__u64 events;		      /* traps, estimated from the timed ones */
+	__u64 lost[LOST_COUNT];
+};
+
+/* Key of a live block: address in the low 48 bits, index of the target above. */
+#define PYLEAK_BLOCK_KEY(target, address) (((__u64)(target) << 48) | ((address) & ((1ULL << 48) - 1)))
+#define PYLEAK_KEY_ADDRESS(key) ((key) & ((1ULL << 48) - 1))
+#define PYLEAK_KEY_TARGET(key) ((__u32)((key) >> 48))
+
+/*
+ * A live block. @tag is context | born << 32, replaced as a whole; 0: the block is dead and its entry may be used again.
+ * born is CLOCK_MONOTONIC in units of 2^20 ns (1.05 ms), 32 bits: it wraps after 52 days.
+ */
+struct block {
+	__u64 tag;
+	__u64 size; /* bytes: of the size class for pymalloc, as asked for otherwise */
+};
+#define PYLEAK_TAG(context, born) ((__u64)(context) | ((__u64)(born) << 32))
+#define PYLEAK_TAG_CONTEXT(tag) ((__u32)(tag))
+#define PYLEAK_TAG_BORN(tag) ((__u32)((tag) >> 32))
+#define PYLEAK_BORN(ns) ((__u32)((ns) >> 20))
+
+/* A context: one stack in one family of one target, with totals since it was first seen. Id 0 is never used. */
+struct traced_context {
+	__u64 hash;
+	__u32 target;
+	__u32 family;
+	__u64 alloc_blocks, alloc_bytes;
+	__u64 free_blocks, free_bytes; /* seen or learnt by reading */
+	__u32 sent;	   /* its stack has been sent */
+	__u32 reserved;
+};
+
+/* What the ring buffer carries: the stack of a context, once, when it is new. @count frames follow, leaf first. */
+struct context_event {
+	__u32 context;
+	__u32 target;
+	__u16 family;
+	__u16 count;
+	__u32 truncated; /* frames were cut (deeper than PYLEAK_MAX_FRAMES, or unreadable) */
+};
+
+/* What a site of the malloc family is, as its cookie. */
+enum malloc_function {
+	MALLOC_SIZE_1,	    /* f(size): malloc, valloc, pvalloc, operator new */
+	MALLOC_SIZE_2,	    /* f(alignment, size): memalign, aligned_alloc */
+	MALLOC_COUNT_SIZE,  /* f(count, size): calloc */
+	MALLOC_REALLOC,	    /* f(old, size) */
+	MALLOC_REALLOCARRAY, /* f(old, count, size) */
+	MALLOC_POSIX,	    /* f(&result, alignment, size) */
+};
+
+/* What a site of the mmap family is, as its cookie. */
+enum mmap_function {
+	MMAP_MAP,
+	MMAP_UNMAP,
+	MMAP_REMAP,
+};
+
+/* Blocks found dead by reading, for the program that retires them: only an entry that still has @tag is touched. */
+struct dead_block {
+	__u64 key;
+	__u64 tag;
 };
 
 #endif

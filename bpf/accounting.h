@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Contexts and live blocks: what was allocated where, and what of it is still outstanding. */
+#ifndef PYLEAK_BPF_ACCOUNTING_H
+#define PYLEAK_BPF_ACCOUNTING_H
+
+static __always_inline struct traced_context *context_at(__u32 id)
+{
+	return bpf_map_lookup_elem(&contexts, &id);
+}
+
+static __always_inline void context_freed(__u32 id, __u64 size)
+{
+	struct traced_context *context = context_at(id);
+
+	if (!context)
+		return;
+	__sync_fetch_and_add(&context->free_blocks, 1);
+	__sync_fetch_and_add(&context->free_bytes, size);
+}
+
+static __noinline void send_stack(struct event *event, struct traced_context *context, __u32 id)
+{
+	struct thread *thread = event->thread;
+	__u32 count = thread->walk_count;
+
+	if (count > PYLEAK_MAX_FRAMES)
+		return;
+	thread->event.context = id;
+	thread->event.target = event->index;
+	thread->event.family = context->family;
+	thread->event.count = count;
+	thread->event.truncated = thread->walk_cut != CUT_NOT;
+	if (bpf_ringbuf_output(&events, &thread->event,
+			       sizeof(thread->event) + count * sizeof(struct raw_frame), 0))
+		lose(event->target, LOST_EVENTS_FULL);
+	else
+		context->sent = 1;
+}
+
+static __noinline __u32 new_context(struct event *event, __u64 hash, enum family family)
+{
+	__u32 id = 0, *other;
+	struct traced_context *context;
+
+	if (bpf_map_pop_elem(&free_contexts, &id)) {
+		/* Looked at first, so that a full table does not make the counter run on. */
+		if (last_context + 1 >= max_contexts)
+			goto full;
+		id = __sync_fetch_and_add(&last_context, 1) + 1;
+		if (id >= max_contexts)
+			goto full;
+	}
+	context = context_at(id);
+	if (!context)
+		goto full;
+	context->hash = hash;
+	context->target = event->index;
+	context->family = family;
+	if (bpf_map_update_elem(&context_ids, &hash, &id, BPF_NOEXIST)) {
+		/* Another thread was first with the same stack: use its id and give this one back. */
+		context->hash = 0;
+		bpf_map_push_elem(&free_contexts, &id, 0);
+		other = bpf_map_lookup_elem(&context_ids, &hash);
+		if (other)
+			return *other;
+		goto full;
+	}
+	return id;
+full:
+	lose(event->target, LOST_CONTEXTS_FULL);
+	return 0;
+}
+
+/* The context of the running thread's stack in @family; 0 where there is no room for a new one. */
+static __always_inline __u32 find_context(struct event *event, enum family family)
+{
+	struct thread *thread = event->thread;
+	struct traced_context *context;
+	__u64 hash;
+	__u32 *known, id;
+
+	walk_python_stack(thread, event->target);
+	hash = thread->walk_hash ^ ((__u64)event->index << 40 | (__u64)family << 32 | thread->walk_count);
+	hash *= 0x9e3779b97f4a7c15ULL;
+	known = bpf_map_lookup_elem(&context_ids, &hash);
+	id = known ? *known : new_context(event, hash, family);
+	context = context_at(id);
+	if (!id || !context)
+		return 0;
+	if (!context->sent)
+		send_stack(event, context, id);
+	return id;
+}
+
+/*
+ * A block became live. A live entry at the same address means that its old block was freed without being seen (pymalloc frees
+ * are never trapped) and the memory handed out again.
+ */
+static __always_inline void block_born(struct event *event, __u64 address, __u64 size, __u32 id, __u32 born)
+{
+	__u64 key = PYLEAK_BLOCK_KEY(event->index, address);
+	__u64 tag = PYLEAK_TAG(id, born);
+	struct block *block = bpf_map_lookup_elem(&live, &key);
+	struct traced_context *context = context_at(id);
+
+	if (!context)
+		return;
+	if (block) {
+		__u64 old_size = block->size;
+		__u64 old_tag = __sync_lock_test_and_set(&block->tag, tag);
+
+		block->size = size;
+		if (old_tag)
+			context_freed(PYLEAK_TAG_CONTEXT(old_tag), old_size);
+	} else {
+		struct block new_block = { .tag = tag, .size = size };
+
+		if (bpf_map_update_elem(&live, &key, &new_block, BPF_ANY)) {
+			lose(event->target, LOST_LIVE_FULL);
+			return;
+		}
+	}
+	__sync_fetch_and_add(&context->alloc_blocks, 1);
+	__sync_fetch_and_add(&context->alloc_bytes, size);
+}
+
+/* A block was freed. Fills @was (tag 0: it was not known) so that a realloc that fails can put it back. */
+static __always_inline void block_died(struct event *event, __u64 address, struct block *was)
+{
+	__u64 key = PYLEAK_BLOCK_KEY(event->index, address);
+	struct block *block = bpf_map_lookup_elem(&live, &key);
+
+	was->tag = 0;
+	if (!block)
+		return;
+	was->size = block->size;
+	was->tag = __sync_lock_test_and_set(&block->tag, 0);
+	if (was->tag)
+		context_freed(PYLEAK_TAG_CONTEXT(was->tag), was->size);
+	bpf_map_delete_elem(&live, &key);
+}
+
+/* Undoes block_died(): the block was not freed after all. */
+static __always_inline void block_undied(struct event *event, __u64 address, const struct block *was)
+{
+	__u64 key = PYLEAK_BLOCK_KEY(event->index, address);
+	struct traced_context *context = context_at(PYLEAK_TAG_CONTEXT(was->tag));
+	struct block block = *was;
+
+	if (!was->tag || !context)
+		return;
+	if (bpf_map_update_elem(&live, &key, &block, BPF_ANY)) {
+		lose(event->target, LOST_LIVE_FULL);
+		return;
+	}
+	__sync_fetch_and_sub(&context->free_blocks, 1);
+	__sync_fetch_and_sub(&context->free_bytes, was->size);
+}
+
+#endif

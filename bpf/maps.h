@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The maps. Sizes given here are the smallest that load; user/trace sets the real ones from --max-memory.
+ * Nothing is pinned, so all of it goes away with the tracer.
+ */
+#ifndef PYLEAK_BPF_MAPS_H
+#define PYLEAK_BPF_MAPS_H
+
+/* tgid to index in targets. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, PYLEAK_MAX_TARGETS);
+} target_index SEC(".maps");
+
+/* Index 0 is never used. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct target);
+	__uint(max_entries, 2);
+} targets SEC(".maps");
+
+/* Live blocks by PYLEAK_BLOCK_KEY. Elements are allocated as they come: memory follows what is traced. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct block);
+	__uint(max_entries, 1024);
+} live SEC(".maps");
+
+/* Content hash of (target, family, stack) to context id. bpf_get_stackid is not used: it loses stacks silently. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u64);
+	__type(value, __u32);
+	__uint(max_entries, 1024);
+} context_ids SEC(".maps");
+
+/* Contexts by id; user space maps it and reads the totals without system calls. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct traced_context);
+	__uint(max_entries, 1024);
+} contexts SEC(".maps");
+
+/* Ids given back by user space; taken from here before new ones are counted up. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(value_size, sizeof(__u32));
+	__uint(max_entries, 1024);
+} free_contexts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} events SEC(".maps");
+
+/* What a thread is doing. Per task rather than per CPU: a uprobe program can be preempted by another on its CPU. */
+struct thread {
+	__u32 target;		/* index, 0: not looked up yet */
+	__u32 ticks;
+	__u64 tstate;		/* address of its PyThreadState, 0: unknown; checked at every use */
+	__u32 looked_at;	/* when its PyThreadState was last looked for in vain */
+	/* The outermost call of the malloc family that has not returned. */
+	__u32 call_function;
+	__u64 call_sp;		/* stack pointer at its entry; 0: no call */
+	__u64 call_size;
+	__u64 call_pointer;	/* realloc: the old block; posix_memalign: where the result goes */
+	struct block call_old;	/* realloc: what the old block was, to be put back when it fails */
+	/* Scratch of the stack walk. */
+	__u64 walk_frame;
+	__u64 walk_hash;
+	__u32 walk_count;
+	__u32 walk_cut;		/* 1: deeper frames, 2: an unreadable frame */
+	__u64 tstate_bytes[PYLEAK_TSTATE_WINDOW / 8];
+	__u64 frame_bytes[PYLEAK_FRAME_WINDOW / 8];
+	/* The event as it is sent: kept together. */
+	struct context_event event;
+	struct raw_frame frames[PYLEAK_MAX_FRAMES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+/* Filled by user space before it runs the retiring program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct dead_block);
+	__uint(max_entries, PYLEAK_RETIRE_BATCH);
+} dead_blocks SEC(".maps");
+
+/* Set before loading. */
+const volatile __u32 max_contexts = 1024;
+
+/* The highest id given out so far; 0 is never used. */
+__u32 last_context = 0;
+
+#endif

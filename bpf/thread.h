@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Who is running: its target, its state, and what each event does first and last. */
+#ifndef PYLEAK_BPF_THREAD_H
+#define PYLEAK_BPF_THREAD_H
+
+static __always_inline __u32 now_born(void)
+{
+	return PYLEAK_BORN(bpf_ktime_get_ns());
+}
+
+static __always_inline void lose(struct target *target, enum lost_reason reason)
+{
+	__sync_fetch_and_add(&target->lost[reason], 1);
+}
+
+/* One traced event: filled by event_begin(). */
+struct event {
+	struct thread *thread;
+	struct target *target;
+	__u32 index;	 /* of target */
+	__u64 timed_from; /* 0: this event is not timed */
+};
+
+/*
+ * False where the event is none of ours: another process (some kernels filter uprobe_multi by thread, and breakpoints are
+ * inherited by fork), a family that is not armed, no room for the thread's state.
+ */
+static __always_inline bool event_begin(struct event *event, enum family family)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, 0);
+	struct target *target = NULL;
+	__u32 index = 0;
+
+	if (thread) {
+		index = thread->target;
+		target = bpf_map_lookup_elem(&targets, &index);
+	}
+	if (!target || target->tgid != tgid) {
+		__u32 *found = bpf_map_lookup_elem(&target_index, &tgid);
+
+		if (!found)
+			return false;
+		index = *found;
+		target = bpf_map_lookup_elem(&targets, &index);
+		if (!target)
+			return false;
+		if (!thread)
+			thread = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (!thread) {
+			lose(target, LOST_THREAD_STORAGE);
+			return false;
+		}
+		thread->target = index;
+		thread->tstate = 0;
+	}
+	if (!(target->armed & (1u << family)))
+		return false;
+	event->thread = thread;
+	event->target = target;
+	event->index = index;
+	event->timed_from = thread->ticks++ & (PYLEAK_TIMED_EVERY - 1) ? 0 : bpf_ktime_get_ns();
+	return true;
+}
+
+static __always_inline void event_end(struct event *event)
+{
+	if (!event->timed_from)
+		return;
+	__sync_fetch_and_add(&event->target->timed_ns, bpf_ktime_get_ns() - event->timed_from);
+	__sync_fetch_and_add(&event->target->timed_events, 1);
+}
+
+#endif
