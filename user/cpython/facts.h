@@ -24,7 +24,13 @@ struct python_facts {
 	int major, minor;
 	/* _PyRuntime, or 0 where it does not exist (before 3.7) */
 	uint32_t runtime_interpreters_head;
-	uint32_t runtime_allocators; /* of allocators.standard.raw; 0: statics instead */
+	uint32_t runtime_allocators; /* of allocators.standard.raw; 0: statics instead, or unknown */
+	uint32_t runtime_obj_arena;  /* of allocators.obj_arena; 0: a static instead, or unknown */
+	/*
+	 * The process publishes its offsets (_Py_DebugOffsets, 3.13 on). PUBLISHED_ONLY: the row has no struct offsets of
+	 * its own, so a process that does not publish them is not supported.
+	 */
+	enum published_offsets { PUBLISHED_NOT, PUBLISHED_AS_WELL, PUBLISHED_ONLY } published;
 	uint32_t interp_next, interp_tstate_head;
 	uint32_t tstate_next, tstate_interp, tstate_thread_id, tstate_native_thread_id; /* native: 0 before 3.11 */
 	uint32_t tstate_frame, cframe_current_frame;
@@ -40,9 +46,11 @@ struct python_facts {
 	uint32_t instruction_unit; /* bytes an f_lasti step stands for: 1 up to 3.9, 2 in 3.10 */
 	/* str and bytes */
 	uint32_t unicode_length, unicode_state, unicode_ascii_data, unicode_compact_data; /* 0: 2.7, where str is bytes */
+	/* 2.7's unicode: offsets of length and of the pointer to the text, bytes of a Py_UNICODE (2 or 4); 0 elsewhere */
+	uint32_t old_unicode_length, old_unicode_data, old_unicode_width;
 	uint32_t bytes_size, bytes_data;
 	/* types */
-	uint32_t object_type, type_name;
+	uint32_t object_type, type_name, type_flags;
 	/* pymalloc */
 	uint32_t pool_size, pool_alignment, arena_size;
 };
