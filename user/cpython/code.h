@@ -19,8 +19,8 @@ struct code_object {
 	int32_t first_line;
 	uint8_t *line_table;
 	size_t line_table_length;
-	/* words that tell this code object from another at the same address later: its name and file pointers */
-	uint64_t filename_address, name_address;
+	/* words that tell this code object from another at the same address later */
+	uint64_t filename_address, name_address, line_table_address;
 };
 
 /* NULL where the memory at @address is not a readable code object (sizes and types are checked; at most 1 MiB is read). */
