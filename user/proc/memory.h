@@ -27,14 +27,16 @@ struct process_memory {
 };
 void process_memory_init(struct process_memory *memory, pid_t pid);
 
-/* A fake: one block of bytes that stands at @start. Borrowed, never freed here. For tests and recorded images. */
+/* A fake: one block of bytes that stands at @start. Borrowed, never freed here. For tests and
+ * recorded images. */
 struct image_memory {
 	struct memory base;
 	uint64_t start;
 	const uint8_t *bytes;
 	size_t length;
 };
-void image_memory_init(struct image_memory *memory, uint64_t start, const void *bytes, size_t length);
+void image_memory_init(struct image_memory *memory, uint64_t start, const void *bytes,
+		       size_t length);
 
 bool memory_read(const struct memory *memory, uint64_t address, void *buffer, size_t length);
 bool memory_read_u32(const struct memory *memory, uint64_t address, uint32_t *value);

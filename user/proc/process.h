@@ -16,14 +16,16 @@
 
 struct process {
 	pid_t pid;
-	int pidfd;		  /* readable when the process has exited */
-	uint64_t start_time;	  /* clock ticks since boot, field 22 of /proc/PID/stat: tells pids apart */
-	char *exe;		  /* target of /proc/PID/exe as the target sees it, " (deleted)" removed */
-	char **cmdline;		  /* NULL-terminated */
+	int pidfd;	     /* readable when the process has exited */
+	uint64_t start_time; /* clock ticks since boot, field 22 of /proc/PID/stat: tells pids apart
+			      */
+	char *exe;	/* target of /proc/PID/exe as the target sees it, " (deleted)" removed */
+	char **cmdline; /* NULL-terminated */
 	struct process_memory memory;
 };
 
-/* Opens a live process. NULL and @error: NO_TARGET (none, a zombie, a kernel thread, a 32-bit one: UNSUPPORTED). */
+/* Opens a live process. NULL and @error: NO_TARGET (none, a zombie, a kernel thread, a 32-bit one:
+ * UNSUPPORTED). */
 struct process *process_open(pid_t pid, GError **error);
 /* Closes the pidfd and frees @process. NULL is allowed. */
 void process_free(struct process *process);
@@ -32,8 +34,8 @@ void process_free(struct process *process);
 bool process_is_alive(const struct process *process);
 
 /*
- * A value that changes when the process calls exec: (exe inode, start of the stack) folded into 64 bits.
- * 0 when it cannot be read.
+ * A value that changes when the process calls exec: (exe inode, start of the stack) folded into 64
+ * bits. 0 when it cannot be read.
  */
 uint64_t process_image_token(const struct process *process);
 
@@ -45,12 +47,13 @@ struct process_usage {
 bool process_usage_read(const struct process *process, struct process_usage *usage);
 
 /*
- * A path that this process (pyleak) can open for the file behind @mapping, also when that file was deleted or
- * replaced: /proc/PID/root + path when the inode there still matches, else /proc/PID/map_files/START-END.
- * g_free() the result.
+ * A path that this process (pyleak) can open for the file behind @mapping, also when that file was
+ * deleted or replaced: /proc/PID/root + path when the inode there still matches, else
+ * /proc/PID/map_files/START-END. g_free() the result.
  */
 char *process_mapping_path(const struct process *process, const struct mapping *mapping);
-/* A path to open @path as the target sees it (relative ones from its working directory). g_free() the result. */
+/* A path to open @path as the target sees it (relative ones from its working directory). g_free()
+ * the result. */
 char *process_root_path(const struct process *process, const char *path);
 
 #endif
