@@ -20,9 +20,9 @@ struct probe_site {
 	bool emulated;	  /* false: single-stepped, slow */
 };
 
-/* Argument registers of the System V ABI, in order, as a mask: bit 0 rdi, 1 rsi, 2 rdx, 3 rcx, 4
- * r8, 5 r9. */
-enum { ARGUMENT_1 = 1, ARGUMENT_2 = 2, ARGUMENT_3 = 4, ARGUMENT_4 = 8 };
+/* The arguments that are passed in registers, as a mask: bit 0 rdi, 1 rsi, 2 rdx, 3 rcx, 4 r8, 5 r9
+ * (System V ABI). */
+enum { ARGUMENT_1 = 1, ARGUMENT_2 = 2, ARGUMENT_3 = 4, ARGUMENT_4 = 8, MAX_ARGUMENTS = 6 };
 
 /*
  * The site for the function that starts at @function. @arguments: which must still hold their
@@ -34,6 +34,15 @@ enum { ARGUMENT_1 = 1, ARGUMENT_2 = 2, ARGUMENT_3 = 4, ARGUMENT_4 = 8 };
  */
 bool entry_site_find(struct elf_image *image, uint64_t function, unsigned int arguments,
 		     bool for_return, struct probe_site *site, GError **error);
+
+/*
+ * The same, but an argument may also have been copied to another register by then (mimalloc's
+ * malloc does that before its first branch). @pt_regs_offset[i]: where struct pt_regs has argument
+ * i + 1 at the site, in bytes; only of those in @arguments.
+ */
+bool entry_site_find_moved(struct elf_image *image, uint64_t function, unsigned int arguments,
+			   bool for_return, struct probe_site *site,
+			   uint32_t pt_regs_offset[MAX_ARGUMENTS], GError **error);
 
 /*
  * For a system call wrapper (mmap, munmap, mremap): the first emulated conditional jump after its
