@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Reading foreign memory: all or nothing, and strings that end anywhere. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <glib.h>
+
+#include "proc/memory.h"
+
+enum { PAGE = 4096 };
+
+/* A page of ours that is followed by one that nobody may read. */
+static char *page_before_nothing(void)
+{
+	char *pages =
+		mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(pages, MAP_FAILED);
+	assert_int_equal(munmap(pages + PAGE, PAGE), 0);
+	return pages;
+}
+
+static void image_gives_its_bytes_and_nothing_else(void **state)
+{
+	(void)state;
+	static const uint8_t bytes[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct image_memory image;
+	const struct memory *memory = &image.base;
+	uint64_t value;
+	uint32_t half;
+	uint8_t out[8];
+
+	image_memory_init(&image, 0x1000, bytes, sizeof(bytes));
+	assert_true(memory_read_u64(memory, 0x1000, &value));
+	assert_int_equal(value, 0x0807060504030201);
+	assert_true(memory_read_u32(memory, 0x1004, &half));
+	assert_int_equal(half, 0x08070605);
+	assert_true(memory_read(memory, 0x1007, out, 1));
+	assert_int_equal(out[0], 8);
+	assert_false(memory_read_u64(memory, 0x1001, &value));
+	assert_false(memory_read_u64(memory, 0xfff, &value));
+	assert_false(memory_read(memory, 0x1008, out, 1));
+	assert_false(memory_read(memory, 0, out, 1));
+}
+
+static void reads_that_wrap_around_fail(void **state)
+{
+	(void)state;
+	static const uint8_t bytes[8];
+	struct image_memory image;
+	struct process_memory process;
+	uint64_t value;
+	uint8_t out[8];
+
+	image_memory_init(&image, 0x1000, bytes, sizeof(bytes));
+	process_memory_init(&process, getpid());
+	assert_false(memory_read_u64(&image.base, UINT64_MAX - 3, &value));
+	assert_false(memory_read_u64(&process.base, UINT64_MAX - 3, &value));
+	assert_false(memory_read(&image.base, 0x1004, out, SIZE_MAX));
+	assert_false(memory_read(&process.base, (uint64_t)out, out, SIZE_MAX));
+	assert_false(memory_read_u64(&process.base, 0x8000000000000000, &value));
+}
+
+static void image_at_the_end_of_the_address_space_can_be_read(void **state)
+{
+	(void)state;
+	static const uint8_t bytes[8] = { 42 };
+	struct image_memory image;
+	uint64_t value;
+
+	image_memory_init(&image, UINT64_MAX - 7, bytes, sizeof(bytes));
+	assert_true(memory_read_u64(&image.base, UINT64_MAX - 7, &value));
+	assert_int_equal(value, 42);
+}
+
+static void process_memory_of_another_process_is_read(void **state)
+{
+	(void)state;
+	volatile uint64_t value = 1;
+	struct process_memory process;
+	uint64_t seen;
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe(ready), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		value = 0x1122334455667788;
+		if (write(ready[1], "x", 1) == 1)
+			pause();
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	process_memory_init(&process, child);
+	assert_true(memory_read_u64(&process.base, (uint64_t)&value, &seen));
+	assert_int_equal(seen, 0x1122334455667788);
+	assert_int_equal(value, 1);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	assert_false(memory_read_u64(&process.base, (uint64_t)&value, &seen));
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static void process_read_is_all_or_nothing(void **state)
+{
+	(void)state;
+	g_autofree char *out = g_malloc(2 * PAGE);
+	char *page = page_before_nothing();
+	struct process_memory process;
+
+	process_memory_init(&process, getpid());
+	assert_true(memory_read(&process.base, (uint64_t)page, out, PAGE));
+	assert_false(memory_read(&process.base, (uint64_t)page, out, PAGE + 1));
+	assert_false(memory_read(&process.base, (uint64_t)page + PAGE, out, 1));
+	assert_true(memory_read(&process.base, (uint64_t)page + PAGE, out, 0));
+	munmap(page, PAGE);
+}
+
+static void string_may_end_right_before_unreadable_memory(void **state)
+{
+	(void)state;
+	char *page = page_before_nothing();
+	struct process_memory process;
+
+	process_memory_init(&process, getpid());
+	strcpy(page + PAGE - 6, "hello");
+	g_autofree char *text = memory_read_string(&process.base, (uint64_t)page + PAGE - 6, 1000);
+	assert_string_equal(text, "hello");
+	page[PAGE - 1] = '!';
+	assert_null(memory_read_string(&process.base, (uint64_t)page + PAGE - 6, 1000));
+	g_autofree char *cut = memory_read_string(&process.base, (uint64_t)page + PAGE - 6, 6);
+	assert_string_equal(cut, "hello!");
+	munmap(page, PAGE);
+}
+
+static void string_is_cut_at_the_limit(void **state)
+{
+	(void)state;
+	g_autofree char *long_text = g_malloc(10001);
+	struct process_memory process;
+
+	memset(long_text, 'a', 10000);
+	long_text[10000] = '\0';
+	process_memory_init(&process, getpid());
+	for (size_t limit = 0; limit <= 10010; limit += 455) {
+		g_autofree char *text =
+			memory_read_string(&process.base, (uint64_t)long_text, limit);
+		assert_non_null(text);
+		assert_int_equal(strlen(text), MIN(limit, 10000));
+	}
+	g_autofree char *whole = memory_read_string(&process.base, (uint64_t)long_text, SIZE_MAX);
+	assert_string_equal(whole, long_text);
+}
+
+static void string_in_a_recorded_image_may_end_with_it(void **state)
+{
+	(void)state;
+	static const char bytes[] = "xabc";
+	struct image_memory image;
+
+	image_memory_init(&image, 0x7ffd, bytes, sizeof(bytes));
+	g_autofree char *text = memory_read_string(&image.base, 0x7ffe, 100);
+	assert_string_equal(text, "abc");
+	image_memory_init(&image, 0x7ffd, bytes, sizeof(bytes) - 1);
+	assert_null(memory_read_string(&image.base, 0x7ffe, 100));
+	assert_null(memory_read_string(&image.base, 0, 100));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(image_gives_its_bytes_and_nothing_else),
+		cmocka_unit_test(reads_that_wrap_around_fail),
+		cmocka_unit_test(image_at_the_end_of_the_address_space_can_be_read),
+		cmocka_unit_test(process_memory_of_another_process_is_read),
+		cmocka_unit_test(process_read_is_all_or_nothing),
+		cmocka_unit_test(string_may_end_right_before_unreadable_memory),
+		cmocka_unit_test(string_is_cut_at_the_limit),
+		cmocka_unit_test(string_in_a_recorded_image_may_end_with_it),
+	};
+
+	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
+}
