@@ -42,6 +42,7 @@ enum lost_reason {
 	LOST_THREAD_UNKNOWN,   /* a thread whose PyThreadState could not be looked for (unreadable list) */
 	LOST_RETURN_MISSED,    /* a malloc call whose return was not seen */
 	LOST_THREAD_STORAGE,   /* an event without room for the thread's state */
+	LOST_CODE_UNREADABLE,  /* a frame without a name: its code object was gone before it was read (counted in user space) */
 	LOST_COUNT,
 };
 

@@ -14,9 +14,10 @@ struct {
 	__uint(max_entries, PYLEAK_MAX_TARGETS);
 } target_index SEC(".maps");
 
-/* Index 0 is never used. */
+/* Index 0 is never used. Shared with user space, which arms and disarms in place. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct target);
 	__uint(max_entries, 2);

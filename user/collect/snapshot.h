@@ -8,9 +8,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <linux/types.h>
 #include <glib.h>
 
 #include "bpf/abi.h"
+
+enum family_mode { FAMILY_MODE_OFF, FAMILY_MODE_SAMPLED, FAMILY_MODE_EXACT };
 
 /* One context: a stack and an allocator family. */
 struct snapshot_context {
@@ -31,7 +34,7 @@ struct snapshot {
 	uint32_t threads;
 	double overhead_pct;
 	struct {
-		int mode;	   /* enum family_mode of analyse/model.h */
+		enum family_mode mode;
 		double observed_fraction;
 		uint64_t windows, allocs, frees;
 	} families[FAMILY_COUNT];

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/traced_process.h"
+
+#include "base/error.h"
+#include "collect/collector.h"
+#include "symbolize/names.h"
+#include "symbolize/sources.h"
+
+/* Looking at the heap may take this share of pyleak's time. */
+static const double REFRESH_SHARE = 0.05;
+static const double REFRESH_SECONDS = 0.5;
+
+struct traced_process {
+	struct process *process;
+	struct interpreter *interpreter;
+	struct kernel_side *kernel;
+	struct traced *traced;
+	struct collector *collector;
+	struct names *names;
+	struct sources *sources;
+	struct analysis *analysis;
+	struct snapshot *snapshot; /* the last one taken while the process lived */
+	uint64_t image_token;
+	uint64_t reports;
+	int64_t refreshed_us; /* monotonic */
+};
+
+struct traced_process *traced_process_new(struct kernel_side *kernel, pid_t pid,
+					  const struct analysis_options *analysis, double trap_ns, GError **error)
+{
+	struct traced_process *target = g_new0(struct traced_process, 1);
+
+	target->kernel = kernel;
+	target->process = process_open(pid, error);
+	if (!target->process)
+		goto fail;
+	target->image_token = process_image_token(target->process);
+	target->interpreter = interpreter_discover(target->process, error);
+	if (!target->interpreter)
+		goto fail;
+	target->traced = traced_new(kernel, target->process, target->interpreter, error);
+	if (!target->traced)
+		goto fail;
+	target->collector =
+		collector_new(kernel, target->traced, target->process, target->interpreter, trap_ns);
+	target->names = names_new(target->process, target->interpreter);
+	target->sources = sources_new(target->process);
+	target->analysis = analysis_new(analysis);
+	return target;
+fail:
+	traced_process_free(target);
+	return NULL;
+}
+
+void traced_process_free(struct traced_process *target)
+{
+	if (!target)
+		return;
+	snapshot_free(target->snapshot);
+	if (target->analysis)
+		analysis_free(target->analysis);
+	sources_free(target->sources);
+	names_free(target->names);
+	collector_free(target->collector);
+	traced_free(target->traced);
+	interpreter_free(target->interpreter);
+	process_free(target->process);
+	g_free(target);
+}
+
+bool traced_process_attach(struct traced_process *target, GError **error)
+{
+	if (!traced_arm(target->traced, (1u << FAMILY_COUNT) - 1, error))
+		return false;
+	if (!traced_process_is_alive(target)) {
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_NO_TARGET, "process %d was gone before tracing began",
+			    target->process->pid);
+		return false;
+	}
+	collector_set_baseline(target->collector);
+	target->refreshed_us = g_get_monotonic_time();
+	return true;
+}
+
+void traced_process_add_stack(struct traced_process *target, const struct context_event *event,
+			      const struct raw_frame *frames)
+{
+	uint32_t unnamed = names_add(target->names, event, frames);
+
+	while (unnamed--)
+		collector_lose(target->collector, LOST_CODE_UNREADABLE);
+}
+
+static void forget_dead_code(struct traced_process *target)
+{
+	g_autoptr(GArray) contexts = names_forget_dead_code(target->names);
+
+	for (guint i = 0; i < contexts->len; i++)
+		kernel_side_seal_context(target->kernel, g_array_index(contexts, uint32_t, i));
+}
+
+static bool take(struct traced_process *target, double min_age_s, GError **error)
+{
+	struct snapshot *snapshot = collector_take(target->collector, min_age_s, error);
+
+	target->refreshed_us = g_get_monotonic_time();
+	if (!snapshot)
+		return false;
+	snapshot_free(target->snapshot);
+	target->snapshot = snapshot;
+	return true;
+}
+
+void traced_process_refresh(struct traced_process *target, double min_age_s, double interval_s)
+{
+	double pause = MAX(collector_seconds(target->collector) / REFRESH_SHARE, REFRESH_SECONDS);
+
+	if ((g_get_monotonic_time() - target->refreshed_us) / 1e6 < MIN(pause, interval_s) ||
+	    !traced_process_is_alive(target))
+		return;
+	forget_dead_code(target);
+	take(target, min_age_s, NULL);
+}
+
+static const struct stack *stack_of(void *context, uint32_t id)
+{
+	const struct traced_process *target = context;
+
+	return names_stack(target->names, id);
+}
+
+static char *source_line_of(void *context, const char *file, int32_t line)
+{
+	struct traced_process *target = context;
+
+	return sources_line(target->sources, file, line);
+}
+
+static void add_notes(struct traced_process *target, struct report *report, bool alive)
+{
+	uint64_t unchecked = collector_unchecked_blocks(target->collector);
+	double ago = (g_get_real_time() - target->snapshot->time_us) / 1e6;
+	const struct probe_plan *plan = traced_plan(target->traced);
+
+	if (!alive)
+		g_ptr_array_add(report->notes,
+				g_strdup_printf("the process has exited; figures of %.1f s before", MAX(ago, 0)));
+	if (!alive && unchecked)
+		g_ptr_array_add(report->notes,
+				g_strdup_printf("%" G_GUINT64_FORMAT " young blocks could not be checked", unchecked));
+	if (plan->slow_probes)
+		g_ptr_array_add(report->notes, g_strdup_printf("%u probes are slow: single-stepped by the kernel",
+							       plan->slow_probes));
+	if (target->interpreter->tracemalloc)
+		g_ptr_array_add(report->notes, g_strdup("tracemalloc is running in the process: its own memory "
+							"is among the sites"));
+	if (target->interpreter->allocator != ALLOCATOR_PYMALLOC &&
+	    target->interpreter->allocator != ALLOCATOR_UNKNOWN)
+		g_ptr_array_add(report->notes, g_strdup_printf("the objects' allocator is %s",
+							       object_allocator_name(target->interpreter->allocator)));
+}
+
+struct report *traced_process_report(struct traced_process *target, double min_age_s, GError **error)
+{
+	struct analysis_sources sources = { stack_of, source_line_of, target };
+	bool alive = traced_process_is_alive(target);
+	struct report *report;
+
+	/* A process that has exited cannot be asked which blocks lived: the last look from before counts. */
+	if (alive)
+		forget_dead_code(target);
+	if ((alive || !target->snapshot) && !take(target, min_age_s, error))
+		return NULL;
+	report = analysis_add(target->analysis, target->snapshot, &sources);
+	report->pid = target->process->pid;
+	report->seq = ++target->reports;
+	add_notes(target, report, alive);
+	return report;
+}
+
+bool traced_process_is_alive(const struct traced_process *target)
+{
+	return process_is_alive(target->process) && !traced_record(target->traced)->image_gone &&
+	       process_image_token(target->process) == target->image_token;
+}
+
+const struct process *traced_process_process(const struct traced_process *target)
+{
+	return target->process;
+}
+
+const struct interpreter *traced_process_interpreter(const struct traced_process *target)
+{
+	return target->interpreter;
+}
+
+uint32_t traced_process_index(const struct traced_process *target)
+{
+	return traced_index(target->traced);
+}
+
+char *traced_process_describe(const struct traced_process *target)
+{
+	const struct interpreter *interpreter = target->interpreter;
+	const struct probe_plan *plan = traced_plan(target->traced);
+
+	return g_strdup_printf("pid %d: Python %s (%s%s), %s; %u pymalloc sites, %u malloc functions, %u mmap sites",
+			       target->process->pid, interpreter->version, interpreter->shared ? "shared" : "static",
+			       interpreter->stripped ? ", stripped" : "",
+			       object_allocator_name(interpreter->allocator), plan->sites[FAMILY_PYMALLOC],
+			       plan->sites[FAMILY_MALLOC], plan->sites[FAMILY_MMAP]);
+}
+
+struct report_target *traced_process_header(const struct traced_process *target)
+{
+	struct report_target *header = g_new0(struct report_target, 1);
+
+	header->pid = target->process->pid;
+	header->cmdline = g_strdupv(target->process->cmdline);
+	header->exe = g_strdup(target->process->exe);
+	header->python_version = g_strdup(target->interpreter->version);
+	header->shared = target->interpreter->shared;
+	header->stripped = target->interpreter->stripped;
+	header->allocator = g_strdup(object_allocator_name(target->interpreter->allocator));
+	return header;
+}

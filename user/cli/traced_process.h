@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One traced process with all that belongs to it, from discovery to reports. */
+#ifndef PYLEAK_CLI_TRACED_PROCESS_H
+#define PYLEAK_CLI_TRACED_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <linux/types.h>
+#include <glib.h>
+
+#include "analyse/analysis.h"
+#include "bpf/abi.h"
+#include "cpython/interpreter.h"
+#include "proc/process.h"
+#include "trace/kernel_side.h"
+#include "trace/tracer.h"
+
+struct traced_process;
+
+/*
+ * Discovers and plans; nothing is attached yet. @kernel and @analysis are borrowed (@analysis is copied by value, its strings
+ * are not). NULL and @error: see interpreter_discover() and probe_plan_new().
+ */
+struct traced_process *traced_process_new(struct kernel_side *kernel, pid_t pid,
+					  const struct analysis_options *analysis, double trap_ns, GError **error);
+void traced_process_free(struct traced_process *target);
+
+/* Attaches and arms every family, then remembers the heap as it stands. */
+bool traced_process_attach(struct traced_process *target, GError **error);
+
+/* For a new stack of this target. */
+void traced_process_add_stack(struct traced_process *target, const struct context_event *event,
+			      const struct raw_frame *frames);
+
+/*
+ * Looks at the heap and keeps what it saw, so that there is something to report should the process exit: as often as costs little.
+ * Call it every tenth of a second or so.
+ */
+void traced_process_refresh(struct traced_process *target, double min_age_s, double interval_s);
+
+/* A report of now, or of just before the process exited. NULL and @error when the kernel's tables cannot be read. */
+struct report *traced_process_report(struct traced_process *target, double min_age_s, GError **error);
+
+/* Still there, and still the program that was attached to. */
+bool traced_process_is_alive(const struct traced_process *target);
+const struct process *traced_process_process(const struct traced_process *target);
+const struct interpreter *traced_process_interpreter(const struct traced_process *target);
+uint32_t traced_process_index(const struct traced_process *target);
+/* Facts for --verbose, one line, to g_free(). */
+char *traced_process_describe(const struct traced_process *target);
+struct report_target *traced_process_header(const struct traced_process *target);
+
+#endif

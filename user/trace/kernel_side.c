@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "trace/kernel_side.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "pyleak.skel.h"
+#include "base/error.h"
+#include "trace/uprobe_link.h"
+
+enum {
+	MAX_CONTEXTS = 65536,
+	/* A live entry: struct htab_elem (48) + key (8) + value (16) + free-list link (8), from kmalloc-96; kernel/bpf/hashtab.c, 6.18. */
+	LIVE_ENTRY_BYTES = 96,
+	BUCKET_BYTES = 16,
+	CONTEXT_ID_BYTES = 96 + BUCKET_BYTES,
+	EVENTS_BYTES = 4 << 20,
+	MIN_LIVE_ENTRIES = 1024,
+};
+/* Kept from --max-memory for pyleak's own heap, the ring buffer and the context tables. */
+static const uint64_t RESERVED_MEMORY = 32 << 20;
+
+struct shared_map {
+	void *memory;
+	size_t length;
+};
+
+struct kernel_side {
+	struct pyleak_bpf *skeleton;
+	struct bpf_link *exec_link;
+	struct shared_map contexts, targets, dead_blocks;
+	uint32_t live_capacity;
+};
+
+static int print_nothing(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	(void)level;
+	(void)format;
+	(void)arguments;
+	return 0;
+}
+
+static uint64_t power_of_two_above(uint64_t n)
+{
+	uint64_t power = 1;
+
+	while (power < n)
+		power *= 2;
+	return power;
+}
+
+static uint64_t live_table_bytes(uint64_t entries, uint64_t capacity)
+{
+	return entries * LIVE_ENTRY_BYTES + power_of_two_above(capacity) * BUCKET_BYTES;
+}
+
+/* The most entries that stay within @budget bytes when the table is full. */
+static uint32_t live_entries_within(uint64_t budget)
+{
+	uint64_t low = MIN_LIVE_ENTRIES, high = 1u << 30;
+
+	while (low < high) {
+		uint64_t middle = low + (high - low + 1) / 2;
+
+		if (live_table_bytes(middle, middle) <= budget)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low;
+}
+
+static bool map_shared(struct shared_map *shared, const struct bpf_map *map, bool writable, GError **error)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	size_t length = (size_t)(bpf_map__value_size(map) + 7) / 8 * 8 * bpf_map__max_entries(map);
+
+	length = (length + page - 1) / page * page;
+	shared->memory = mmap(NULL, length, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED,
+			      bpf_map__fd(map), 0);
+	if (shared->memory == MAP_FAILED) {
+		shared->memory = NULL;
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot map a BPF map: %s",
+			    g_strerror(errno));
+		return false;
+	}
+	shared->length = length;
+	return true;
+}
+
+static void unmap_shared(struct shared_map *shared)
+{
+	if (shared->memory)
+		munmap(shared->memory, shared->length);
+}
+
+/* Bits of the effective capability set, include/uapi/linux/capability.h. */
+static bool have_capability(unsigned int number)
+{
+	g_autofree char *status = NULL;
+	const char *line;
+
+	if (!g_file_get_contents("/proc/self/status", &status, NULL, NULL))
+		return true;
+	line = strstr(status, "CapEff:");
+	return !line || (g_ascii_strtoull(line + strlen("CapEff:"), NULL, 16) >> number & 1);
+}
+
+static bool check_host(GError **error)
+{
+	enum { CAP_SYS_PTRACE = 19, CAP_SYS_ADMIN = 21, CAP_PERFMON = 38, CAP_BPF = 39 };
+	g_autoptr(GString) missing = g_string_new(NULL);
+
+	if (!have_capability(CAP_SYS_ADMIN)) {
+		if (!have_capability(CAP_BPF))
+			g_string_append(missing, " CAP_BPF");
+		if (!have_capability(CAP_PERFMON))
+			g_string_append(missing, " CAP_PERFMON");
+	}
+	if (!have_capability(CAP_SYS_PTRACE))
+		g_string_append(missing, " CAP_SYS_PTRACE");
+	if (missing->len) {
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
+			    "not permitted: missing%s; run with sudo", missing->str);
+		return false;
+	}
+	if (access("/sys/kernel/btf/vmlinux", R_OK)) {
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
+			    "this kernel has no BTF (/sys/kernel/btf/vmlinux): boot one built with "
+			    "CONFIG_DEBUG_INFO_BTF");
+		return false;
+	}
+	return true;
+}
+
+static void size_maps(struct kernel_side *kernel, uint64_t max_memory)
+{
+	struct pyleak_bpf *skeleton = kernel->skeleton;
+	uint64_t budget = max_memory > RESERVED_MEMORY ? max_memory - RESERVED_MEMORY : 0;
+
+	kernel->live_capacity = live_entries_within(budget);
+	bpf_map__set_max_entries(skeleton->maps.live, kernel->live_capacity);
+	bpf_map__set_max_entries(skeleton->maps.targets, PYLEAK_MAX_TARGETS);
+	bpf_map__set_max_entries(skeleton->maps.context_ids, MAX_CONTEXTS);
+	bpf_map__set_max_entries(skeleton->maps.contexts, MAX_CONTEXTS);
+	bpf_map__set_max_entries(skeleton->maps.free_contexts, MAX_CONTEXTS);
+	bpf_map__set_max_entries(skeleton->maps.events, EVENTS_BYTES);
+	skeleton->rodata->max_contexts = MAX_CONTEXTS;
+}
+
+static void set_attach_types(struct pyleak_bpf *skeleton)
+{
+	struct bpf_program *const programs[] = {
+		skeleton->progs.pymalloc_site, skeleton->progs.malloc_entry, skeleton->progs.malloc_return,
+		skeleton->progs.malloc_free,   skeleton->progs.mmap_site,    skeleton->progs.calibrate,
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(programs); i++)
+		bpf_program__set_expected_attach_type(programs[i],
+						      (enum bpf_attach_type)UPROBE_MULTI_ATTACH_TYPE);
+}
+
+static bool load(struct kernel_side *kernel, uint64_t max_memory, GError **error)
+{
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	int result;
+
+	/* Kernels before 5.11 count maps against it; later ones do not care, nor do we whether it works. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	kernel->skeleton = pyleak_bpf__open();
+	if (!kernel->skeleton) {
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot open the BPF object: %s",
+			    g_strerror(errno));
+		return false;
+	}
+	size_maps(kernel, max_memory);
+	set_attach_types(kernel->skeleton);
+	result = pyleak_bpf__load(kernel->skeleton);
+	if (result == -EPERM)
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
+			    "not permitted to load BPF programs: run with sudo, and check that the kernel is not "
+			    "locked down");
+	else if (result == -ENOMEM)
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
+			    "no memory for the BPF maps: give a smaller --max-memory");
+	else if (result)
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
+			    "this kernel refuses pyleak's BPF programs (%s): Linux 6.6 or later is needed",
+			    g_strerror(-result));
+	return !result;
+}
+
+struct kernel_side *kernel_side_new(uint64_t max_memory, GError **error)
+{
+	struct kernel_side *kernel;
+
+	if (!check_host(error))
+		return NULL;
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	libbpf_set_print(print_nothing);
+	kernel = g_new0(struct kernel_side, 1);
+	if (!load(kernel, max_memory, error))
+		goto fail;
+	kernel->exec_link = bpf_program__attach(kernel->skeleton->progs.process_exec);
+	if (!kernel->exec_link) {
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
+			    "cannot watch for exec: run as root, or with CAP_BPF and CAP_PERFMON");
+		goto fail;
+	}
+	if (!map_shared(&kernel->contexts, kernel->skeleton->maps.contexts, false, error) ||
+	    !map_shared(&kernel->targets, kernel->skeleton->maps.targets, true, error) ||
+	    !map_shared(&kernel->dead_blocks, kernel->skeleton->maps.dead_blocks, true, error))
+		goto fail;
+	return kernel;
+fail:
+	kernel_side_free(kernel);
+	return NULL;
+}
+
+void kernel_side_free(struct kernel_side *kernel)
+{
+	if (!kernel)
+		return;
+	unmap_shared(&kernel->contexts);
+	unmap_shared(&kernel->targets);
+	unmap_shared(&kernel->dead_blocks);
+	bpf_link__destroy(kernel->exec_link);
+	pyleak_bpf__destroy(kernel->skeleton);
+	g_free(kernel);
+}
+
+int kernel_side_program_fd(const struct kernel_side *kernel, enum kernel_program program)
+{
+	const struct bpf_program *const programs[PROGRAM_COUNT] = {
+		[PROGRAM_PYMALLOC] = kernel->skeleton->progs.pymalloc_site,
+		[PROGRAM_MALLOC_ENTRY] = kernel->skeleton->progs.malloc_entry,
+		[PROGRAM_MALLOC_RETURN] = kernel->skeleton->progs.malloc_return,
+		[PROGRAM_MALLOC_FREE] = kernel->skeleton->progs.malloc_free,
+		[PROGRAM_MMAP] = kernel->skeleton->progs.mmap_site,
+		[PROGRAM_CALIBRATE] = kernel->skeleton->progs.calibrate,
+	};
+
+	return bpf_program__fd(programs[program]);
+}
+
+int kernel_side_events_fd(const struct kernel_side *kernel)
+{
+	return bpf_map__fd(kernel->skeleton->maps.events);
+}
+
+int kernel_side_live_fd(const struct kernel_side *kernel)
+{
+	return bpf_map__fd(kernel->skeleton->maps.live);
+}
+
+uint32_t kernel_side_live_capacity(const struct kernel_side *kernel)
+{
+	return kernel->live_capacity;
+}
+
+const struct traced_context *kernel_side_contexts(const struct kernel_side *kernel)
+{
+	return kernel->contexts.memory;
+}
+
+uint32_t kernel_side_context_count(const struct kernel_side *kernel)
+{
+	/* The counter may run past the table where threads raced for the last id. */
+	return MIN(kernel->skeleton->bss->last_context, MAX_CONTEXTS - 1);
+}
+
+void kernel_side_seal_context(const struct kernel_side *kernel, uint32_t id)
+{
+	uint64_t hash = id <= kernel_side_context_count(kernel) ? kernel_side_contexts(kernel)[id].hash : 0;
+	int fd = bpf_map__fd(kernel->skeleton->maps.context_ids);
+	uint32_t current;
+
+	if (hash && !bpf_map_lookup_elem(fd, &hash, &current) && current == id)
+		bpf_map_delete_elem(fd, &hash);
+}
+
+struct target *kernel_side_target(const struct kernel_side *kernel, uint32_t index)
+{
+	return (struct target *)kernel->targets.memory + index;
+}
+
+bool kernel_side_target_publish(const struct kernel_side *kernel, uint32_t tgid, uint32_t index)
+{
+	return !bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.target_index), &tgid, &index, BPF_ANY);
+}
+
+void kernel_side_target_withdraw(const struct kernel_side *kernel, uint32_t tgid)
+{
+	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.target_index), &tgid);
+}
+
+uint64_t kernel_side_memory(const struct kernel_side *kernel, uint64_t live_entries)
+{
+	return live_table_bytes(live_entries, kernel->live_capacity) + EVENTS_BYTES +
+	       (uint64_t)kernel_side_context_count(kernel) * CONTEXT_ID_BYTES + kernel->contexts.length +
+	       kernel->targets.length + kernel->dead_blocks.length;
+}
+
+int kernel_side_retire(const struct kernel_side *kernel, const struct dead_block *dead, uint32_t count, bool erase)
+{
+	struct {
+		uint32_t count, retired, erase;
+	} request = { .count = count, .erase = erase };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &request, .ctx_size_in = sizeof(request));
+
+	if (count > PYLEAK_RETIRE_BATCH)
+		return -1;
+	memcpy(kernel->dead_blocks.memory, dead, count * sizeof(*dead));
+	options.ctx_out = NULL;
+	if (bpf_prog_test_run_opts(bpf_program__fd(kernel->skeleton->progs.retire_blocks), &options))
+		return -1;
+	return request.retired;
+}

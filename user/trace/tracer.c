@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "trace/tracer.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "trace/uprobe_link.h"
+
+struct traced {
+	struct kernel_side *kernel;
+	const struct process *process;
+	struct probe_plan *plan;
+	uint32_t index;
+	uint32_t armed;
+	int *links; /* by group of the plan; -1: not attached */
+};
+
+/* The windows of PyThreadState and of a frame that the kernel side reads at once. */
+static bool set_windows(struct target *target, GError **error)
+{
+	const struct python_layout *layout = &target->layout;
+	uint32_t tstate_end = MAX(layout->tstate_frame, layout->tstate_thread_id) + 8;
+
+	target->tstate_start = MIN(layout->tstate_frame, layout->tstate_thread_id) / 8 * 8;
+	target->tstate_length = tstate_end - target->tstate_start;
+	target->frame_length = MAX(MAX(layout->frame_code, layout->frame_previous),
+				   MAX(layout->frame_instruction, layout->frame_owner) / 8 * 8) +
+			       8;
+	if (target->tstate_length > PYLEAK_TSTATE_WINDOW || target->frame_length > PYLEAK_FRAME_WINDOW) {
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
+			    "this interpreter's structures are larger than pyleak can read: update pyleak");
+		return false;
+	}
+	return true;
+}
+
+static uint32_t free_index(const struct kernel_side *kernel)
+{
+	for (uint32_t i = 1; i < PYLEAK_MAX_TARGETS; i++)
+		if (!kernel_side_target(kernel, i)->tgid)
+			return i;
+	return 0;
+}
+
+static bool publish(struct traced *traced, const struct interpreter *interpreter, GError **error)
+{
+	struct target target = { .tgid = traced->process->pid };
+
+	target.layout.chain = CHAIN_NONE;
+	if (interpreter) {
+		target.layout = interpreter->layout;
+		if (!set_windows(&target, error))
+			return false;
+	}
+	memcpy(target.allocators, traced->plan->allocators, sizeof(target.allocators));
+	target.arena_alloc = traced->plan->arena_alloc;
+	target.interpreter = traced->plan->interpreter;
+	traced->index = free_index(traced->kernel);
+	if (!traced->index) {
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "more than %d processes at once",
+			    PYLEAK_MAX_TARGETS - 1);
+		return false;
+	}
+	*kernel_side_target(traced->kernel, traced->index) = target;
+	if (!kernel_side_target_publish(traced->kernel, target.tgid, traced->index)) {
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot register process %d with the kernel",
+			    traced->process->pid);
+		return false;
+	}
+	return true;
+}
+
+struct traced *traced_new(struct kernel_side *kernel, const struct process *process,
+			  const struct interpreter *interpreter, GError **error)
+{
+	struct traced *traced = g_new0(struct traced, 1);
+
+	traced->kernel = kernel;
+	traced->process = process;
+	traced->plan = probe_plan_new(process, interpreter, error);
+	if (!traced->plan || !publish(traced, interpreter, error)) {
+		traced_free(traced);
+		return NULL;
+	}
+	traced->links = g_new(int, traced->plan->groups->len);
+	for (guint i = 0; i < traced->plan->groups->len; i++)
+		traced->links[i] = -1;
+	return traced;
+}
+
+void traced_free(struct traced *traced)
+{
+	if (!traced)
+		return;
+	if (traced->links)
+		traced_disarm(traced, traced->armed);
+	if (traced->index) {
+		kernel_side_target_withdraw(traced->kernel, traced->process->pid);
+		kernel_side_target(traced->kernel, traced->index)->tgid = 0;
+	}
+	probe_plan_free(traced->plan);
+	g_free(traced->links);
+	g_free(traced);
+}
+
+static void set_armed(struct traced *traced, uint32_t families)
+{
+	traced->armed = families;
+	__atomic_store_n(&kernel_side_target(traced->kernel, traced->index)->armed, families, __ATOMIC_RELEASE);
+}
+
+bool traced_arm(struct traced *traced, uint32_t families, GError **error)
+{
+	for (guint i = 0; i < traced->plan->groups->len; i++) {
+		const struct probe_group *group = traced->plan->groups->pdata[i];
+
+		if (!(families & 1u << group->family) || traced->links[i] >= 0)
+			continue;
+		traced->links[i] = uprobe_link_create(kernel_side_program_fd(traced->kernel, group->program),
+						      group->path, group->probes, traced->process->pid,
+						      group->at_return, error);
+		if (traced->links[i] < 0) {
+			traced_disarm(traced, families & ~traced->armed);
+			return false;
+		}
+	}
+	set_armed(traced, traced->armed | families);
+	return true;
+}
+
+static void *close_link(void *fd)
+{
+	close(GPOINTER_TO_INT(fd));
+	return NULL;
+}
+
+void traced_disarm(struct traced *traced, uint32_t families)
+{
+	g_autoptr(GPtrArray) threads = g_ptr_array_new();
+
+	set_armed(traced, traced->armed & ~families);
+	/* Removing a link mostly waits for the kernel's grace periods: do it for all of them at once. */
+	for (guint i = traced->plan->groups->len; i-- > 0;) {
+		const struct probe_group *group = traced->plan->groups->pdata[i];
+
+		if (!(families & 1u << group->family) || traced->links[i] < 0)
+			continue;
+		g_ptr_array_add(threads, g_thread_new("detach", close_link, GINT_TO_POINTER(traced->links[i])));
+		traced->links[i] = -1;
+	}
+	for (guint i = 0; i < threads->len; i++)
+		g_thread_join(threads->pdata[i]);
+}
+
+uint32_t traced_index(const struct traced *traced)
+{
+	return traced->index;
+}
+
+uint32_t traced_armed(const struct traced *traced)
+{
+	return traced->armed;
+}
+
+const struct probe_plan *traced_plan(const struct traced *traced)
+{
+	return traced->plan;
+}
+
+const struct target *traced_record(const struct traced *traced)
+{
+	return kernel_side_target(traced->kernel, traced->index);
+}

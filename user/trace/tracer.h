@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Tracing one process: attaching the planned probes, arming and disarming families. Windows open and close through
+ * traced_arm() and traced_disarm(); exact tracing is one window that never closes.
+ */
+#ifndef PYLEAK_TRACE_TRACER_H
+#define PYLEAK_TRACE_TRACER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+
+#include "cpython/interpreter.h"
+#include "proc/process.h"
+#include "trace/kernel_side.h"
+#include "trace/probe_plan.h"
+
+struct traced;
+
+/*
+ * Registers @process with the kernel side and plans its probes; attaches nothing yet. @interpreter may be NULL. Both are
+ * borrowed and must outlive the result. NULL and @error as in probe_plan_new().
+ */
+struct traced *traced_new(struct kernel_side *kernel, const struct process *process,
+			  const struct interpreter *interpreter, GError **error);
+/* Disarms, withdraws and frees. NULL is allowed. */
+void traced_free(struct traced *traced);
+
+/*
+ * Attaches the probes of @families (a bit each), then lets them count: no event counts before the last probe of them all
+ * stands. Families that are armed already stay so. On failure nothing more is attached than before.
+ */
+bool traced_arm(struct traced *traced, uint32_t families, GError **error);
+/* Stops counting, then removes the probes: allocations before frees. Takes up to a few hundred milliseconds. */
+void traced_disarm(struct traced *traced, uint32_t families);
+
+uint32_t traced_index(const struct traced *traced);
+uint32_t traced_armed(const struct traced *traced);
+const struct probe_plan *traced_plan(const struct traced *traced);
+/* The kernel's record, shared: see kernel_side_target(). */
+const struct target *traced_record(const struct traced *traced);
+
+#endif
