@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Where wrappers of system calls can be probed: on code made up here, and on the C library of this
+ * machine. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <dlfcn.h>
+#include <gnu/libc-version.h>
+#include <cmocka.h>
+#include <glib.h>
+
+#include "base/error.h"
+#include "elf/entry_site.h"
+#include "elf/insn.h"
+#include "tiny_program.h"
+
+static void assert_syscall_site(elf_image *image, int expected)
+{
+	g_autoptr(GError) error = NULL;
+	struct probe_site site;
+	bool found = syscall_site_find(image, TINY_TEXT, &site, &error);
+
+	assert_int_equal(found, expected >= 0);
+	if (expected < 0) {
+		assert_true(g_error_matches(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED));
+		return;
+	}
+	assert_true(site.emulated);
+	assert_int_equal(site.address, TINY_TEXT + expected);
+	assert_int_equal(site.offset, site.address - TINY_BASE);
+}
+
+static void a_system_call_is_probed_at_the_check_of_its_result(void **state)
+{
+	(void)state;
+	/* glibc 2.36 munmap: mov eax, 11; syscall; cmp rax, -4095; jae; ret */
+	g_autoptr(elf_image) munmap_image = TINY_IMAGE(0xb8, 11, 0, 0, 0, 0x0f, 0x05, 0x48, 0x3d, 1,
+						       0xf0, 0xff, 0xff, 0x73, 1, 0xc3, 0xc3);
+	/* glibc 2.36 mmap: test r9d; jne; mov eax, 9; syscall; cmp; ja */
+	g_autoptr(elf_image) mmap_image = TINY_IMAGE(
+		0x41, 0x89, 0xca, 0x41, 0xf7, 0xc1, 0xff, 0x0f, 0, 0, 0x75, 0x10, 0xb8, 9, 0, 0, 0,
+		0x0f, 0x05, 0x48, 0x3d, 0, 0xf0, 0xff, 0xff, 0x77, 1, 0xc3, 0xc3);
+
+	assert_syscall_site(munmap_image, 13);
+	assert_syscall_site(mmap_image, 25);
+}
+
+static void other_shapes_of_system_calls_are_refused(void **state)
+{
+	(void)state;
+	g_autoptr(elf_image) none = TINY_IMAGE(0x74, 0, 0xc3);
+	g_autoptr(elf_image) unchecked = TINY_IMAGE(0x0f, 0x05, 0xc3, 0x74, 0, 0xc3);
+	g_autoptr(elf_image) two = TINY_IMAGE(0x0f, 0x05, 0x74, 0, 0x0f, 0x05, 0xc3);
+	/* neg eax: the result is gone; mov dil, 1 and mov r10d, 1: an argument is */
+	g_autoptr(elf_image) result = TINY_IMAGE(0x0f, 0x05, 0xf7, 0xd8, 0x74, 0, 0xc3);
+	g_autoptr(elf_image) argument = TINY_IMAGE(0x0f, 0x05, 0x40, 0xb7, 1, 0x74, 0, 0xc3);
+	g_autoptr(elf_image) fourth = TINY_IMAGE(0x0f, 0x05, 0x41, 0xba, 1, 0, 0, 0, 0x74, 0, 0xc3);
+	/* A call between, as in cancellation points. */
+	g_autoptr(elf_image) call = TINY_IMAGE(0x0f, 0x05, 0xe8, 0, 0, 0, 0, 0x74, 0, 0xc3);
+	/* A way around the system call to the check. */
+	g_autoptr(elf_image) around = TINY_IMAGE(0x75, 2, 0x0f, 0x05, 0x74, 0, 0xc3);
+
+	assert_syscall_site(none, -1);
+	assert_syscall_site(unchecked, -1);
+	assert_syscall_site(two, -1);
+	assert_syscall_site(result, -1);
+	assert_syscall_site(argument, -1);
+	assert_syscall_site(fourth, -1);
+	assert_syscall_site(call, -1);
+	assert_syscall_site(around, -1);
+}
+
+static elf_image *open_c_library(void)
+{
+	Dl_info info;
+
+	assert_int_not_equal(dladdr(gnu_get_libc_version, &info), 0);
+	elf_image *image = elf_image_open(info.dli_fname, NULL);
+	assert_non_null(image);
+	return image;
+}
+
+static void every_mapping_function_of_the_c_library_is_cheap(void **state)
+{
+	(void)state;
+	static const char *const names[] = { "mmap", "mmap64", "munmap", "mremap" };
+	g_autoptr(elf_image) image = open_c_library();
+	ZydisDecoder decoder;
+
+	insn_decoder_init(&decoder);
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		struct elf_symbol symbol;
+		struct probe_site site;
+		struct insn insn;
+		assert_true(elf_image_exports(image, names[i], &symbol));
+		assert_true(syscall_site_find(image, symbol.address, &site, NULL));
+		assert_true(site.emulated);
+		assert_in_range(site.address, symbol.address, symbol.address + symbol.size);
+		assert_true(insn_decode(&decoder, image, site.address, &insn));
+		assert_true(insn_is_jcc(&insn));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_system_call_is_probed_at_the_check_of_its_result),
+		cmocka_unit_test(other_shapes_of_system_calls_are_refused),
+		cmocka_unit_test(every_mapping_function_of_the_c_library_is_cheap),
+	};
+
+	return cmocka_run_group_tests_name("syscall_site", tests, NULL, NULL);
+}
