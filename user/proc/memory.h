@@ -14,7 +14,7 @@
 /*
  * A source of bytes addressed by the target's virtual addresses. Implementations embed this
  * struct as their first member. @read fills all @length bytes at @address or returns false, in
- * which case @buffer is unspecified. @read_many may be NULL.
+ * which case @buffer is unspecified.
  */
 struct memory {
 	bool (*read)(const struct memory *memory, uint64_t address, void *buffer, size_t length);
