@@ -13,7 +13,8 @@
 enum {
 	PYLEAK_MAX_FRAMES = 128,     /* Python frames of a stack; deeper ones are cut and counted */
 	PYLEAK_TSTATE_WINDOW = 256,  /* bytes of PyThreadState read at once */
-	PYLEAK_FRAME_WINDOW = 128,   /* bytes of a frame read at once */
+	PYLEAK_FRAME_WINDOW = 128,   /* bytes of a frame that hold what is needed, at most */
+	PYLEAK_FRAMES_WINDOW = 1024, /* bytes of frames read at once where frames stand side by side; a power of two */
 	PYLEAK_TARGET_BITS = 16,     /* of a block key that name the target */
 	PYLEAK_POOL_HEADER_SIZE = 48, /* sizeof(struct pool_header), CPython 2.7 to 3.15 */
 	PYLEAK_MAX_ALLOCATORS = 8,   /* address ranges of malloc implementations in one process */
@@ -115,6 +116,7 @@ struct target {
 	__u32 image_gone;   /* set once the process has called exec */
 	__u32 tstate_start, tstate_length; /* the window of PyThreadState that holds all members needed */
 	__u32 frame_length; /* bytes of a frame from its start that hold all members needed */
+	__u32 frames_adjacent; /* frames stand side by side, callers first (3.11 on): read several at once */
 	struct python_layout layout;
 	struct address_range allocators[PYLEAK_MAX_ALLOCATORS]; /* code whose own mmap calls are an allocator's: libc, libjemalloc, ... */
 	struct address_range arena_alloc; /* the function that maps pymalloc's arenas */

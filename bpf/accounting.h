@@ -79,7 +79,7 @@ static __always_inline __u32 find_context(struct event *event, enum family famil
 	__u64 hash;
 	__u32 *known, id;
 
-	walk_python_stack(thread, event->target);
+	walk_python_stack(event);
 	hash = thread->walk_hash ^ ((__u64)event->index << 40 | (__u64)family << 32 | thread->walk_count);
 	hash *= 0x9e3779b97f4a7c15ULL;
 	known = bpf_map_lookup_elem(&context_ids, &hash);

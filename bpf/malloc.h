@@ -81,7 +81,7 @@ static __always_inline void malloc_leave(struct event *event, struct pt_regs *ct
 		return;
 	id = find_context(event, FAMILY_MALLOC);
 	if (id)
-		block_born(event, result, size, id, now_born());
+		block_born(event, result, size, id, event_born(event));
 }
 
 SEC("uprobe")

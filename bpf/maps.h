@@ -73,13 +73,18 @@ struct thread {
 	__u64 call_size;
 	__u64 call_pointer;	/* realloc: the old block; posix_memalign: where the result goes */
 	struct block call_old;	/* realloc: what the old block was, to be put back when it fails */
-	/* Scratch of the stack walk. */
+	/*
+	 * The stack walk. Here rather than on the stack: the verifier does not follow values through a map, so that its states
+	 * stay few.
+	 */
 	__u64 walk_frame;
+	__u64 window_start;	/* what frame_bytes holds: bytes of the target's memory from here, */
+	__u64 window_length;	/* so many of them */
 	__u64 walk_hash;
 	__u32 walk_count;
-	__u32 walk_cut;		/* 1: deeper frames, 2: an unreadable frame */
+	__u32 walk_cut;		/* enum walk_cut */
 	__u64 tstate_bytes[PYLEAK_TSTATE_WINDOW / 8];
-	__u64 frame_bytes[PYLEAK_FRAME_WINDOW / 8];
+	__u64 frame_bytes[PYLEAK_FRAMES_WINDOW / 8];
 	/* The event as it is sent: kept together. */
 	struct context_event event;
 	struct raw_frame frames[PYLEAK_MAX_FRAMES];

@@ -68,7 +68,7 @@ static __always_inline void mmap_event(struct event *event, struct pt_regs *ctx,
 	}
 	id = find_context(event, FAMILY_MMAP);
 	if (id)
-		block_born(event, result, length, id, now_born());
+		block_born(event, result, length, id, event_born(event));
 }
 
 SEC("uprobe")

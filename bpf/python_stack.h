@@ -12,6 +12,8 @@ enum {
 	LOOK_AGAIN = 4,	       /* after a search in vain, in units of struct block's born (1.05 ms) */
 	/* Boundary frames to C do not count as frames but take steps of the walk. */
 	MAX_STEPS = 2 * PYLEAK_MAX_FRAMES,
+	/* Frames a call of bpf_loop's callback takes: its call and return cost as much as a frame does. */
+	STEP_FRAMES = 8,
 };
 
 enum walk_cut { CUT_NOT, CUT_DEEP, CUT_UNREADABLE };
@@ -59,9 +61,7 @@ static long search_step(__u64 step, struct thread_search *search)
 
 static __always_inline __u64 thread_pointer(void)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
-
-	return BPF_CORE_READ(task, thread.fsbase);
+	return bpf_get_current_task_btf()->thread.fsbase;
 }
 
 /* Walks interpreters -> threads for the one of this thread: works for every version, libc and kind of build. */
@@ -101,90 +101,156 @@ static __always_inline bool tstate_load(struct thread *thread, const struct targ
 	return tstate_word(thread, target, target->layout.tstate_thread_id) == thread_id;
 }
 
-static __always_inline __u64 frame_word(const struct thread *thread, __u32 offset)
+/*
+ * Sees to it that @frame is in thread->frame_bytes. A call of bpf_probe_read_user costs far more than the bytes it copies, so
+ * where frames stand side by side several are read at once.
+ */
+static __always_inline bool frame_load(struct thread *thread, const struct target *target, __u64 frame)
 {
-	return thread->frame_bytes[(offset / 8) & (PYLEAK_FRAME_WINDOW / 8 - 1)];
+	__u64 need = target->frame_length, from = frame, length;
+
+	if (frame >= thread->window_start && frame + need <= thread->window_start + thread->window_length)
+		return true;
+	if (target->frames_adjacent) {
+		/* Not across the page's beginning: the page before it may not be there, and a fault is dear. */
+		__u64 page = frame & ~4095ULL;
+
+		from = frame + need - PYLEAK_FRAMES_WINDOW;
+		if (from < page)
+			from = page;
+		if (from > frame)
+			from = frame;
+	}
+	length = frame + need - from;
+	if (length > PYLEAK_FRAMES_WINDOW)
+		return false;
+	if (bpf_probe_read_user(thread->frame_bytes, length, (void *)from))
+		return false;
+	thread->window_start = from;
+	thread->window_length = length;
+	return true;
+}
+
+/* A word of the frame that begins @at bytes into the window. */
+static __always_inline __u64 frame_word(const struct thread *thread, __u64 at, __u32 offset)
+{
+	return thread->frame_bytes[(at + offset) / 8 & (PYLEAK_FRAMES_WINDOW / 8 - 1)];
+}
+
+static __always_inline void add_frame(struct thread *thread, __u32 count, __u64 code, __u64 instruction)
+{
+	struct raw_frame *frame = &thread->frames[count & (PYLEAK_MAX_FRAMES - 1)];
+
+	frame->code = code;
+	frame->instruction = instruction;
+}
+
+/* Two odd multipliers and a shift a frame: enough to keep 64-bit content hashes apart. */
+static __always_inline __u64 hash_frame(__u64 hash, __u64 code, __u64 instruction)
+{
+	hash = (hash ^ (code * 0x9e3779b97f4a7c15ULL + instruction)) * 0xd6e8feb86659fd93ULL;
+	return hash ^ hash >> 32;
 }
 
 struct walk {
 	struct thread *thread;
-	struct target *target;
+	const struct target *target;
 };
 
-static long walk_step(__u64 step, struct walk *walk)
+/* Takes one frame. Returns false when the walk is over. */
+static __always_inline bool walk_frame(struct thread *thread, const struct target *target)
 {
-	struct thread *thread = walk->thread;
-	const struct target *target = walk->target;
 	const struct python_layout *layout = &target->layout;
-	__u32 length = target->frame_length, count = thread->walk_count;
-	__u64 frame = thread->walk_frame, code, instruction;
+	__u64 code, instruction, at, frame = thread->walk_frame;
+	__u32 count = thread->walk_count;
 
 	if (!frame)
-		return 1;
-	if (length > PYLEAK_FRAME_WINDOW || bpf_probe_read_user(thread->frame_bytes, length, (void *)frame)) {
+		return false;
+	if (!frame_load(thread, target, frame)) {
 		thread->walk_cut = CUT_UNREADABLE;
-		return 1;
+		return false;
 	}
-	thread->walk_frame = frame_word(thread, layout->frame_previous);
+	at = frame - thread->window_start;
+	thread->walk_frame = frame_word(thread, at, layout->frame_previous);
 	if (layout->frame_owner) {
-		__u32 owner = frame_word(thread, layout->frame_owner) >> (layout->frame_owner % 8 * 8) & 0xff;
+		__u32 owner = frame_word(thread, at, layout->frame_owner) >> (layout->frame_owner % 8 * 8) & 0xff;
 
 		if (owner >= layout->owner_boundary_min && owner <= layout->owner_boundary_max)
-			return 0;
+			return true;
 	}
-	code = frame_word(thread, layout->frame_code) & ~(__u64)layout->code_tag_mask;
+	code = frame_word(thread, at, layout->frame_code) & ~(__u64)layout->code_tag_mask;
 	if (!code || code == layout->none_object)
-		return 0;
-	instruction = frame_word(thread, layout->frame_instruction);
+		return true;
+	if (count >= PYLEAK_MAX_FRAMES) {
+		thread->walk_cut = CUT_DEEP;
+		return false;
+	}
+	instruction = frame_word(thread, at, layout->frame_instruction);
 	if (layout->instruction == INSTRUCTION_POINTER)
 		instruction -= code;
 	else
 		instruction = (__s64)(__s32)(instruction >> (layout->frame_instruction % 8 * 8));
-	if (count >= PYLEAK_MAX_FRAMES) {
-		thread->walk_cut = CUT_DEEP;
-		return 1;
-	}
-	thread->frames[count].code = code;
-	thread->frames[count].instruction = instruction;
+	add_frame(thread, count, code, instruction);
+	thread->walk_hash = hash_frame(thread->walk_hash, code, instruction);
 	thread->walk_count = count + 1;
-	/* Two odd multipliers and a shift a frame: enough to keep 64-bit content hashes apart. */
-	thread->walk_hash = (thread->walk_hash ^ (code * 0x9e3779b97f4a7c15ULL + instruction)) * 0xd6e8feb86659fd93ULL;
-	thread->walk_hash ^= thread->walk_hash >> 32;
+	return true;
+}
+
+static long walk_step(__u64 step, struct walk *walk)
+{
+	for (int i = 0; i < STEP_FRAMES; i++)
+		if (!walk_frame(walk->thread, walk->target))
+			return 1;
 	return 0;
 }
 
-/* Fills thread->frames, walk_count, walk_cut and walk_hash. No Python frame is a stack too: count 0. */
-static __always_inline void walk_python_stack(struct thread *thread, struct target *target)
+static __always_inline void walk_frames(struct thread *thread, const struct target *target, __u64 frame)
 {
-	const struct python_layout *layout = &target->layout;
 	struct walk walk = { .thread = thread, .target = target };
-	__u64 thread_id = thread_pointer(), frame;
+
+	thread->walk_frame = frame;
+	thread->window_length = 0;
+	bpf_loop(MAX_STEPS / STEP_FRAMES, walk_step, &walk, 0);
+	if (thread->walk_cut == CUT_NOT && thread->walk_frame)
+		thread->walk_cut = CUT_DEEP;
+}
+
+/* Finds the thread's PyThreadState, or sees that the one known is still its own. */
+static __always_inline bool tstate_find(struct event *event)
+{
+	struct thread *thread = event->thread;
+	__u64 thread_id = thread_pointer();
+	__u32 now = event_born(event);
+
+	if (tstate_load(thread, event->target, thread_id))
+		return true;
+	if (thread->looked_at && now - thread->looked_at < LOOK_AGAIN)
+		return false;
+	thread->tstate = find_tstate(event->target);
+	thread->looked_at = thread->tstate ? 0 : now;
+	return tstate_load(thread, event->target, thread_id);
+}
+
+/* Fills thread->frames, walk_count, walk_cut and walk_hash. No Python frame is a stack too: count 0. */
+static __always_inline void walk_python_stack(struct event *event)
+{
+	struct thread *thread = event->thread;
+	struct target *target = event->target;
+	const struct python_layout *layout = &target->layout;
+	__u64 frame;
 
 	thread->walk_count = 0;
 	thread->walk_cut = CUT_NOT;
 	thread->walk_hash = 0;
-	if (layout->chain == CHAIN_NONE)
+	if (layout->chain == CHAIN_NONE || !tstate_find(event))
 		return;
-	if (!tstate_load(thread, target, thread_id)) {
-		__u32 now = now_born();
-
-		if (thread->looked_at && now - thread->looked_at < LOOK_AGAIN)
-			return;
-		thread->tstate = find_tstate(target);
-		thread->looked_at = thread->tstate ? 0 : now;
-		if (!tstate_load(thread, target, thread_id))
-			return;
-	}
 	frame = tstate_word(thread, target, layout->tstate_frame);
 	if (layout->chain == CHAIN_CFRAME && frame &&
 	    bpf_probe_read_user(&frame, 8, (void *)(frame + layout->cframe_current_frame))) {
-		thread->walk_cut = CUT_UNREADABLE;
-		frame = 0;
+		lose(target, LOST_FRAME_UNREADABLE);
+		return;
 	}
-	thread->walk_frame = frame;
-	bpf_loop(MAX_STEPS, walk_step, &walk, 0);
-	if (thread->walk_cut == CUT_NOT && thread->walk_frame && thread->walk_count == PYLEAK_MAX_FRAMES)
-		thread->walk_cut = CUT_DEEP;
+	walk_frames(thread, target, frame);
 	if (thread->walk_cut == CUT_DEEP)
 		lose(target, LOST_STACK_TRUNCATED);
 	else if (thread->walk_cut == CUT_UNREADABLE)

@@ -3,11 +3,6 @@
 #ifndef PYLEAK_BPF_THREAD_H
 #define PYLEAK_BPF_THREAD_H
 
-static __always_inline __u32 now_born(void)
-{
-	return PYLEAK_BORN(bpf_ktime_get_ns());
-}
-
 static __always_inline void lose(struct target *target, enum lost_reason reason)
 {
 	__sync_fetch_and_add(&target->lost[reason], 1);
@@ -18,7 +13,8 @@ struct event {
 	struct thread *thread;
 	struct target *target;
 	__u32 index;	 /* of target */
-	__u64 timed_from; /* 0: this event is not timed */
+	__u64 began_ns;
+	bool timed;
 };
 
 /*
@@ -27,8 +23,8 @@ struct event {
  */
 static __always_inline bool event_begin(struct event *event, enum family family)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 tgid = task->tgid;
 	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, 0);
 	struct target *target = NULL;
 	__u32 index = 0;
@@ -60,15 +56,21 @@ static __always_inline bool event_begin(struct event *event, enum family family)
 	event->thread = thread;
 	event->target = target;
 	event->index = index;
-	event->timed_from = thread->ticks++ & (PYLEAK_TIMED_EVERY - 1) ? 0 : bpf_ktime_get_ns();
+	event->timed = !(thread->ticks++ & (PYLEAK_TIMED_EVERY - 1));
+	event->began_ns = bpf_ktime_get_ns();
 	return true;
+}
+
+static __always_inline __u32 event_born(const struct event *event)
+{
+	return PYLEAK_BORN(event->began_ns);
 }
 
 static __always_inline void event_end(struct event *event)
 {
-	if (!event->timed_from)
+	if (!event->timed)
 		return;
-	__sync_fetch_and_add(&event->target->timed_ns, bpf_ktime_get_ns() - event->timed_from);
+	__sync_fetch_and_add(&event->target->timed_ns, bpf_ktime_get_ns() - event->began_ns);
 	__sync_fetch_and_add(&event->target->timed_events, 1);
 }
 

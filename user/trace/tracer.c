@@ -27,6 +27,8 @@ static bool set_windows(struct target *target, GError **error)
 	target->frame_length = MAX(MAX(layout->frame_code, layout->frame_previous),
 				   MAX(layout->frame_instruction, layout->frame_owner) / 8 * 8) +
 			       8;
+	/* 3.11 and later push frames of Python calls on a stack of their own (Python/pystate.c, _PyThreadState_PushFrame). */
+	target->frames_adjacent = layout->instruction == INSTRUCTION_POINTER;
 	if (target->tstate_length > PYLEAK_TSTATE_WINDOW || target->frame_length > PYLEAK_FRAME_WINDOW) {
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
 			    "this interpreter's structures are larger than pyleak can read: update pyleak");
