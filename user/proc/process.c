@@ -31,8 +31,8 @@ static bool read_stat(pid_t pid, struct process_stat *stat, GError **error)
 	return true;
 }
 
-__attribute__((format(printf, 3, 4)))
-static bool refuse(GError **error, enum pyleak_error code, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static bool refuse(GError **error, enum pyleak_error code,
+							 const char *format, ...)
 {
 	va_list arguments;
 
