@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How many bytes the allocators really spend on an object, worked out inside the interpreter. Python 2.7 to 3.14."""
+import sys
+
+SMALL_REQUEST = 512  # pymalloc serves up to this many bytes (Objects/obmalloc.c, SMALL_REQUEST_THRESHOLD)
+ALIGNMENT = 16 if sys.version_info >= (3, 7, 4) else 8  # 16 since 3.7.4 (bpo-36618, bpo-27987)
+GC_HEADER = sys.getsizeof([]) - [].__sizeof__()
+
+
+def block(request):
+    """The block that serves a request: its size class below the threshold, else the request as malloc gets it."""
+    if request > SMALL_REQUEST:
+        return request
+    return (max(request, 1) + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+
+
+def blocks_of(example):
+    """The sizes of the blocks that one object like example takes, for the types that the targets leak."""
+    kind = type(example)
+    if kind in (list, dict):
+        fixed = kind.__basicsize__ + GC_HEADER
+        rest = sys.getsizeof(example) - fixed
+        return [block(fixed)] + ([block(rest)] if rest > 0 else [])
+    if kind is type(u"") and sys.version_info[0] == 2:
+        fixed = kind.__basicsize__  # the text is a second block: Objects/unicodeobject.c, _PyUnicode_New()
+        return [block(fixed), block((len(example) + 1) * 4)]
+    return [block(sys.getsizeof(example))]
