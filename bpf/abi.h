@@ -165,7 +165,13 @@ struct context_event {
 	__u32 truncated; /* frames were cut (deeper than PYLEAK_MAX_FRAMES, or unreadable) */
 };
 
-/* What a site of the malloc family is, as its cookie. */
+/*
+ * The cookie of a site of the malloc family: enum malloc_function in the lowest byte, then for each of the first three arguments a
+ * byte with the offset in struct pt_regs of the register that holds it at the site.
+ */
+#define PYLEAK_MALLOC_COOKIE(function, a, b, c) \
+	((__u64)(function) | (__u64)(a) << 8 | (__u64)(b) << 16 | (__u64)(c) << 24)
+
 enum malloc_function {
 	MALLOC_SIZE_1,	    /* f(size): malloc, valloc, pvalloc, operator new */
 	MALLOC_SIZE_2,	    /* f(alignment, size): memalign, aligned_alloc */

@@ -6,14 +6,23 @@
 #ifndef PYLEAK_BPF_MALLOC_H
 #define PYLEAK_BPF_MALLOC_H
 
-/* Whether the running call is inside the thread's outermost one. A stale outermost call is dropped and counted. */
+/* Argument @number, from 1, of the function whose site has @cookie. */
+static __always_inline __u64 argument(struct pt_regs *ctx, __u64 cookie, int number)
+{
+	return register_at(ctx, cookie >> (8 * number) & 0xff);
+}
+
+/*
+ * Whether the running call is inside the thread's outermost one, tail calls (the same stack pointer: glibc's realloc(NULL) jumps to
+ * malloc) included. A stale outermost call is dropped and counted.
+ */
 static __always_inline bool is_nested(struct event *event, __u64 sp)
 {
 	struct thread *thread = event->thread;
 
 	if (!thread->call_sp)
 		return false;
-	if (sp < thread->call_sp)
+	if (sp <= thread->call_sp)
 		return true;
 	thread->call_sp = 0;
 	lose(event->target, LOST_RETURN_MISSED);
@@ -23,39 +32,39 @@ static __always_inline bool is_nested(struct event *event, __u64 sp)
 static __always_inline void malloc_enter(struct event *event, struct pt_regs *ctx)
 {
 	struct thread *thread = event->thread;
-	__u64 a = PT_REGS_PARM1(ctx), b = PT_REGS_PARM2(ctx), c = PT_REGS_PARM3(ctx);
-	__u32 function = bpf_get_attach_cookie(ctx);
+	__u64 cookie = bpf_get_attach_cookie(ctx), sp = PT_REGS_SP(ctx);
+	__u32 function = cookie & 0xff;
 	struct block old = {};
 
-	if (is_nested(event, PT_REGS_SP(ctx)))
+	if (is_nested(event, sp))
 		return;
-	thread->call_pointer = 0;
+	thread->call_pointer = argument(ctx, cookie, 1);
 	switch (function) {
 	case MALLOC_SIZE_1:
-		thread->call_size = a;
+		thread->call_size = argument(ctx, cookie, 1);
 		break;
 	case MALLOC_SIZE_2:
-		thread->call_size = b;
+		thread->call_size = argument(ctx, cookie, 2);
 		break;
 	case MALLOC_COUNT_SIZE:
-		thread->call_size = a * b;
-		break;
-	case MALLOC_POSIX:
-		thread->call_pointer = a;
-		thread->call_size = c;
+		thread->call_size = argument(ctx, cookie, 1) * argument(ctx, cookie, 2);
 		break;
 	case MALLOC_REALLOC:
+		thread->call_size = argument(ctx, cookie, 2);
+		break;
+	case MALLOC_POSIX:
+		thread->call_size = argument(ctx, cookie, 3);
+		break;
 	case MALLOC_REALLOCARRAY:
-		thread->call_pointer = a;
-		thread->call_size = function == MALLOC_REALLOC ? b : b * c;
-		/* Taken out now: once realloc has freed it, another thread may be given its address before we see the return. */
-		if (a)
-			block_died(event, a, &old);
+		thread->call_size = argument(ctx, cookie, 2) * argument(ctx, cookie, 3);
 		break;
 	}
-	thread->call_function = function;
+	/* Taken out now: once realloc has freed it, another thread may be given its address before we see the return. */
+	if ((function == MALLOC_REALLOC || function == MALLOC_REALLOCARRAY) && thread->call_pointer)
+		block_died(event, thread->call_pointer, &old);
 	thread->call_old = old;
-	thread->call_sp = PT_REGS_SP(ctx);
+	thread->call_function = function;
+	thread->call_sp = sp;
 }
 
 static __always_inline void malloc_leave(struct event *event, struct pt_regs *ctx)
@@ -113,7 +122,7 @@ int malloc_free(struct pt_regs *ctx)
 {
 	struct event event;
 	struct block was;
-	__u64 address = PT_REGS_PARM1(ctx);
+	__u64 address = argument(ctx, bpf_get_attach_cookie(ctx), 1);
 
 	if (!address || !event_begin(&event, FAMILY_MALLOC))
 		return 0;

@@ -7,6 +7,7 @@
 
 #include "bpf/abi.h"
 #include "bpf/maps.h"
+#include "bpf/registers.h"
 #include "bpf/thread.h"
 #include "bpf/python_stack.h"
 #include "bpf/accounting.h"

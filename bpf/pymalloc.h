@@ -136,41 +136,6 @@ static __always_inline void pymalloc_event(struct event *event, __u64 pool)
 		block_born(event, header.freeblock, size, id, event_born(event));
 }
 
-/*
- * The register that a site's cookie names, by its offset in struct pt_regs. The verifier refuses a computed pointer into the context,
- * which is what the compiler makes of a plain switch; comparing is cheaper than a copy by bpf_probe_read_kernel.
- */
-static __always_inline __u64 pool_register(struct pt_regs *ctx, __u64 offset)
-{
-	__u64 value = 0;
-
-	switch (offset) {
-#define REGISTER(name)                                                                \
-	case __builtin_offsetof(struct pt_regs, name):                                \
-		asm volatile("%0 = *(u64 *)(%1 + %2)"                                 \
-			     : "=r"(value)                                            \
-			     : "r"(ctx), "i"(__builtin_offsetof(struct pt_regs, name))); \
-		break
-		REGISTER(ax);
-		REGISTER(cx);
-		REGISTER(dx);
-		REGISTER(bx);
-		REGISTER(si);
-		REGISTER(di);
-		REGISTER(bp);
-		REGISTER(r8);
-		REGISTER(r9);
-		REGISTER(r10);
-		REGISTER(r11);
-		REGISTER(r12);
-		REGISTER(r13);
-		REGISTER(r14);
-		REGISTER(r15);
-#undef REGISTER
-	}
-	return value;
-}
-
 SEC("uprobe")
 int pymalloc_site(struct pt_regs *ctx)
 {
@@ -179,7 +144,7 @@ int pymalloc_site(struct pt_regs *ctx)
 
 	if (!event_begin(&event, FAMILY_PYMALLOC))
 		return 0;
-	pymalloc_event(&event, pool_register(ctx, offset));
+	pymalloc_event(&event, register_at(ctx, offset));
 	event_end(&event);
 	return 0;
 }

@@ -151,6 +151,8 @@ static void add_notes(struct traced_process *target, struct report *report, bool
 	if (plan->slow_probes)
 		g_ptr_array_add(report->notes, g_strdup_printf("%u probes are slow: single-stepped by the kernel",
 							       plan->slow_probes));
+	if (plan->unseen_mmap)
+		g_ptr_array_add(report->notes, g_strdup_printf("memory mapped through %s is not seen", plan->unseen_mmap));
 	if (target->interpreter->tracemalloc)
 		g_ptr_array_add(report->notes, g_strdup("tracemalloc is running in the process: its own memory "
 							"is among the sites"));

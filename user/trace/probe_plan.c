@@ -53,19 +53,21 @@ static void plan_function(struct probe_plan *plan, struct elf_image *image,
 {
 	bool allocates = facts->program == PROGRAM_MALLOC_ENTRY;
 	GArray *probes = allocates ? entries : frees;
+	uint32_t where[MAX_ARGUMENTS] = { 0 };
 	struct elf_symbol symbol;
 	struct probe_site site;
 	struct uprobe probe;
 
 	if (!elf_image_exports(image, facts->name, &symbol) ||
-	    !entry_site_find(image, symbol.address, facts->arguments, allocates, &site, NULL))
+	    !entry_site_find_moved(image, symbol.address, facts->arguments, allocates, &site, where, NULL))
 		return;
 	if (!site.emulated && facts->function == MALLOC_REALLOCARRAY)
 		return;
 	/* Aliases: memalign and aligned_alloc, free and cfree. */
 	if (has_offset(probes, site.offset))
 		return;
-	probe = (struct uprobe){ .offset = site.offset, .cookie = facts->function };
+	probe = (struct uprobe){ .offset = site.offset,
+				 .cookie = PYLEAK_MALLOC_COOKIE(facts->function, where[0], where[1], where[2]) };
 	g_array_append_val(probes, probe);
 	plan->slow_probes += !site.emulated;
 	plan->sites[FAMILY_MALLOC]++;
@@ -111,6 +113,8 @@ static void plan_mmap(struct probe_plan *plan, struct elf_image *image, const ch
 	}
 	if (probes->len)
 		add_group(plan, FAMILY_MMAP, PROGRAM_MMAP, false, path, probes);
+	else if (!plan->unseen_mmap)
+		plan->unseen_mmap = g_path_get_basename(path);
 }
 
 /* All of the code of the file behind @mapping, from its first to its last executable mapping. */
@@ -245,5 +249,6 @@ void probe_plan_free(struct probe_plan *plan)
 	if (!plan)
 		return;
 	g_ptr_array_unref(plan->groups);
+	g_free(plan->unseen_mmap);
 	g_free(plan);
 }

@@ -32,6 +32,7 @@ struct probe_plan {
 	uint32_t allocator_count;
 	struct address_range interpreter; /* code of the interpreter */
 	struct address_range arena_alloc; /* 0, 0: unknown */
+	char *unseen_mmap; /* an object whose own mmap is called instead of libc's and cannot be probed (tcmalloc); or NULL */
 	uint32_t slow_probes;		  /* on instructions that the kernel does not emulate */
 	uint32_t sites[FAMILY_COUNT];
 };
