@@ -58,7 +58,7 @@ $(BUILD)/.dependencies: scripts/dependencies
 	@scripts/dependencies check build
 	@mkdir -p $(@D) && touch $@
 
-$(BUILD)/user/trace/%.o: | $(BUILD)/pyleak.skel.h
+$(filter $(BUILD)/user/trace/%,$(LIBRARY_OBJECTS)): | $(BUILD)/pyleak.skel.h
 
 $(BUILD)/%.o: %.c | $(BUILD)/.dependencies
 	$(call say,CC,$<)

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Targets and tracers for the end-to-end tests: starts them, talks with them, reads what they say. Every wait has a deadline."""
+import atexit
+import functools
+import json
+import os
+import pathlib
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+TARGETS = TOP / "tests" / "targets"
+PROGRAM = os.environ.get("PYLEAK", str(TOP / "pyleak"))
+PYENV_ROOT = pathlib.Path(
+    os.environ.get("PYLEAK_PYENV_ROOT") or os.environ.get("PYENV_ROOT") or "/root/.pyenv"
+)
+# Longest wait for anything that normally takes well under a second: the machine may be shared.
+PATIENCE = 60
+
+
+class Interpreter:
+    def __init__(self, name, path, version):
+        self.name, self.path, self.version = name, str(path), version
+
+    def __repr__(self):
+        return self.name
+
+
+def _pyenv(version):
+    return Interpreter(
+        "pyenv-" + version.rsplit(".", 1)[0],
+        PYENV_ROOT / "versions" / version / "bin" / "python",
+        tuple(int(part) for part in version.split(".")),
+    )
+
+
+PYENV_VERSIONS = (
+    "2.7.18", "3.6.15", "3.7.16", "3.8.18", "3.9.18", "3.10.13", "3.11.7", "3.12.1", "3.13.0",
+)
+# Static, stripped, PGO and LTO: the build that people run.
+DEBIAN = Interpreter("debian-3.11", "/usr/bin/python3.11", (3, 11))
+PYENV = [_pyenv(version) for version in PYENV_VERSIONS]
+INTERPRETERS = [DEBIAN] + PYENV
+
+
+def interpreter(name):
+    return next(each for each in INTERPRETERS if each.name == name)
+
+
+@functools.lru_cache(maxsize=None)
+def scratch():
+    """A folder for this run, that goes with it."""
+    folder = tempfile.mkdtemp(prefix="pyleak-e2e-")
+    atexit.register(shutil.rmtree, folder, True)
+    os.chmod(folder, 0o755)
+    return pathlib.Path(folder)
+
+
+@functools.lru_cache(maxsize=None)
+def extension_folder(python):
+    """Builds leakext for an interpreter with that interpreter's own headers."""
+    folder = scratch() / ("leakext-" + python.name)
+    folder.mkdir()
+    include = subprocess.check_output(
+        [python.path, "-c", "import sysconfig; print(sysconfig.get_paths()['include'])"], text=True
+    ).strip()
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-O1", "-g", "-fno-builtin", "-D_GNU_SOURCE", "-I" + include,
+         "-o", str(folder / "leakext.so"), str(TARGETS / "leakext.c"), "-lpthread"],
+        check=True,
+    )
+    return str(folder)
+
+
+def compile_c(name, text, *flags):
+    """Compiles a C program into the scratch folder; its path."""
+    source, program = scratch() / (name + ".c"), scratch() / name
+    source.write_text(text)
+    subprocess.run(["gcc", "-O1", *flags, "-o", str(program), str(source)], check=True)
+    return str(program)
+
+
+@functools.lru_cache(maxsize=None)
+def marks(path):
+    """The lines of a source file that are marked "# LEAK:name": {name: line}."""
+    found = {}
+    for number, line in enumerate(open(path, encoding="utf-8"), 1):
+        for name in re.findall(r"# LEAK:(\w+)", line):
+            found[name] = number
+    return found
+
+
+class _Lines:
+    """The lines of a pipe, read by a thread as they come, with the time of their arrival. None is the end."""
+
+    def __init__(self, stream):
+        self.queue = queue.Queue()
+        self.thread = threading.Thread(target=self._pump, args=(stream,), daemon=True)
+        self.thread.start()
+
+    def _pump(self, stream):
+        for line in stream:
+            self.queue.put((time.time(), line))
+        self.queue.put((time.time(), None))
+        stream.close()
+
+    def get(self, timeout):
+        return self.queue.get(timeout=max(timeout, 0.001))
+
+
+class Target:
+    """A program of tests/targets under some interpreter, by the line protocol of target.py."""
+
+    def __init__(self, script, python=DEBIAN, environment=None, arguments=(), ready=True):
+        self.script = str(TARGETS / script)
+        self.python = python
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        variables.update(PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=extension_folder(python))
+        # One hash seed: a run and its twin then have dicts of one shape.
+        variables.update(PYTHONHASHSEED="0", **(environment or {}))
+        self.process = subprocess.Popen(
+            [python.path, *arguments, self.script],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables,
+        )
+        self.pid = self.process.pid
+        self.lines = _Lines(self.process.stdout)
+        self.errors = _Lines(self.process.stderr)
+        if ready:
+            self.answer()
+
+    def answer(self, timeout=PATIENCE):
+        try:
+            _, line = self.lines.get(timeout)
+        except queue.Empty:
+            raise AssertionError("%s did not answer in %d s" % (self.script, timeout)) from None
+        assert line is not None, "%s ended: %s" % (self.script, _rest(self.errors))
+        message = json.loads(line)
+        assert "error" not in message, message["error"]
+        return message.get("result")
+
+    def send(self, *words):
+        self.process.stdin.write(" ".join(words) + "\n")
+        self.process.stdin.flush()
+
+    def ask(self, *words, timeout=PATIENCE):
+        self.send(*words)
+        return self.answer(timeout)
+
+    def line(self, mark):
+        return marks(self.script)[mark]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+
+
+def _rest(lines):
+    """Everything that is left in a pipe that is about to end."""
+    text = ""
+    while True:
+        _, line = lines.get(PATIENCE)
+        if line is None:
+            return text
+        text += line
+
+
+class Report(dict):
+    """A message of type "report"; arrived is when its line came, in seconds since the epoch."""
+
+    arrived = 0.0
+
+    @staticmethod
+    def python_stack(site):
+        """[[function, file, line], ...] of a site's Python frames, leaf first."""
+        return [[f["function"], f["file"], f["line"]] for f in site["stack"] if f["kind"] == "python"]
+
+    def by_line(self, path):
+        """{line: [blocks, bytes]} of the sites whose innermost Python frame lies in the file."""
+        found = {}
+        for site in self["sites"]:
+            stack = self.python_stack(site)
+            if stack and stack[0][1] == path:
+                counts = found.setdefault(stack[0][2], [0, 0])
+                counts[0] += site["outstanding_blocks"]
+                counts[1] += site["outstanding_bytes"]
+        return found
+
+    def sites_at(self, path, line):
+        return [site for site in self["sites"] if self.python_stack(site)[:1] and
+                self.python_stack(site)[0][1:] == [path, line]]
+
+    def lost(self):
+        return {reason: count for reason, count in self["tracing"]["lost"].items() if count}
+
+
+class Tracer:
+    """pyleak as a child, with its NDJSON parsed as it streams."""
+
+    def __init__(self, *arguments, program=PROGRAM, json_output=True, **popen):
+        self.command = [program, *(["-j"] if json_output else []), *(str(each) for each in arguments)]
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, **popen,
+        )
+        self.pid = self.process.pid
+        self.output = _Lines(self.process.stdout)
+        self.errors = _Lines(self.process.stderr)
+        self.header, self.reports, self.end = None, [], None
+
+    def next_message(self, timeout=PATIENCE):
+        """The next message, or None at the end of the output."""
+        try:
+            arrived, line = self.output.get(timeout)
+        except queue.Empty:
+            raise AssertionError("%s: silent for %d s" % (" ".join(self.command), timeout)) from None
+        if line is None:
+            return None
+        message = json.loads(line)
+        assert message["schema"] == "pyleak/1"
+        if message["type"] == "header":
+            self.header = message
+        elif message["type"] == "report":
+            message = Report(message)
+            message.arrived = arrived
+            self.reports.append(message)
+        else:
+            self.end = message
+        return message
+
+    def wait_for_report(self, accept=lambda report: True, timeout=PATIENCE):
+        """The next report that accept() likes."""
+        deadline = time.time() + timeout
+        while True:
+            message = self.next_message(deadline - time.time())
+            assert message is not None, "pyleak ended: " + _rest(self.errors)
+            if message["type"] == "report" and accept(message):
+                return message
+
+    def finish(self, how=signal.SIGINT, timeout=PATIENCE):
+        """Interrupts (unless how is None), reads to the end, checks for a clean end; the last report."""
+        if how is not None:
+            self.process.send_signal(how)
+        while self.next_message(timeout) is not None:
+            pass
+        status = self.process.wait(timeout)
+        self.stderr = _rest(self.errors)
+        assert status == 0, "status %s: %s" % (status, self.stderr)
+        assert self.end is not None, "no message of type end"
+        return self.reports[-1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+def attach(target, *options):
+    """A tracer with every allocation of the target traced from now on: its first report has come."""
+    tracer = Tracer("-p", target.pid, "--exact", "-i", "0.5", "-t", "100000", *options)
+    try:
+        tracer.wait_for_report()
+    except BaseException:
+        tracer.__exit__()
+        raise
+    return tracer
+
+
+def run(*arguments, program=PROGRAM, timeout=PATIENCE, **options):
+    """Runs pyleak to its end; the completed process with text output."""
+    return subprocess.run(
+        [program, *(str(each) for each in arguments)], stdin=subprocess.DEVNULL, timeout=timeout,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )
+
+
+def breakpoints(pid):
+    """The addresses where the process's text holds a breakpoint (0xCC) that its files do not.
+
+    This is what a uprobe is, read from the process itself: nobody has to be trusted about it.
+    """
+    found = []
+    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as memory:
+        for line in maps:
+            fields = line.split(None, 5)
+            if "x" not in fields[1] or len(fields) < 6 or not fields[5].startswith("/"):
+                continue
+            start, end = (int(each, 16) for each in fields[0].split("-"))
+            with open("/proc/%d/map_files/%x-%x" % (pid, start, end), "rb") as file:
+                file.seek(int(fields[2], 16))
+                original = file.read(end - start)
+            memory.seek(start)
+            now = memory.read(end - start)[: len(original)]
+            if now == original:
+                continue
+            found += [start + i for i in range(len(now)) if now[i] == 0xCC and original[i] != 0xCC]
+    return found
+
+
+def wait_until(condition, timeout=PATIENCE, pause=0.02):
+    """Polls until condition() is true; its value. AssertionError at the deadline."""
+    deadline = time.time() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.time() < deadline, "not true within %g s" % timeout
+        time.sleep(pause)
+
+
+def bpf_programs_of(pid):
+    """The ids of the BPF programs that a process holds, by bpftool."""
+    shown = subprocess.run(["/usr/sbin/bpftool", "-j", "prog", "show"], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    return {each["id"] for each in json.loads(shown.stdout)
+            if any(holder["pid"] == pid for holder in each.get("pids", []))}
+
+
+def bpf_program_ids():
+    shown = subprocess.run(["/usr/sbin/bpftool", "-j", "prog", "show"], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    return {each["id"] for each in json.loads(shown.stdout)}

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Targets that leak a known number of blocks and bytes on known lines: the report must say the same."""
+import functools
+
+import pytest
+
+import pyleak
+
+# What the C extension and the interpreter's own objects leave on each marked line; see targets/leaks.py.
+NATIVE = sorted(name for name in pyleak.marks(str(pyleak.TARGETS / "leaks.py")) if name.startswith("ext_"))
+OBJECTS = ["bytes", "largest_small", "smallest_large", "strings", "tuples", "floats", "integers", "slotted",
+           "dicts", "lists", "sets", "megabytes", "append"]
+
+
+@functools.lru_cache(maxsize=None)
+def leak_and_report(python):
+    """One traced run of leaks.py: what it leaked, and the last report."""
+    with pyleak.Target("leaks.py", python) as target, pyleak.attach(target) as tracer:
+        truth = target.ask("leak", *(["numpy"] if python is pyleak.DEBIAN else []))
+        report = tracer.finish()
+        return truth, report, target.script
+
+
+def compare(python, names):
+    truth, report, script = leak_and_report(python)
+    seen = report.by_line(script)
+    marks = pyleak.marks(script)
+    wrong = {}
+    for name in names:
+        expected = [truth["expected"][name]["blocks"], truth["expected"][name]["bytes"]]
+        found = seen.get(marks[name], [0, 0])
+        if found != expected:
+            wrong[name] = "leaked %s, reported %s blocks, bytes" % (expected, found)
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_objects_are_counted_to_the_block(python, kind):
+    compare(python, [kind])
+
+
+def test_native_allocations_are_counted_to_the_byte(python):
+    compare(python, NATIVE)
+
+
+def test_numpy_arrays_are_counted_with_their_data():
+    compare(pyleak.DEBIAN, ["arrays", "large_arrays"])
+
+
+def test_lines_agree_with_tracemalloc(python):
+    """A second, identical run inside which tracemalloc counts: blocks by line, and bytes rounded as pymalloc rounds."""
+    if python.version < (3, 6):
+        compare(python, OBJECTS)  # no tracemalloc there: by construction only
+        return
+    with pyleak.Target("leaks.py", python) as twin:
+        oracle = twin.ask("oracle")
+    _, report, script = leak_and_report(python)
+    seen = report.by_line(script)
+    marks = pyleak.marks(script)
+    alignment = 16 if python.version >= (3, 7) else 8
+    wrong = {}
+    for name in OBJECTS + ["instances", "instance_dicts"]:
+        sizes = oracle.get(str(marks[name]), [])
+        blocks = sum(count for _, count in sizes)
+        octets = sum(count * (size if size > 512 else -(-size // alignment) * alignment) for size, count in sizes)
+        found = seen.get(marks[name], [0, 0])
+        if found != [blocks, octets]:
+            wrong[name] = "tracemalloc %s, reported %s" % ([blocks, octets], found)
+    assert not wrong, wrong
+
+
+def test_no_allocation_site_is_missed(python):
+    _, report, _ = leak_and_report(python)
+    tracing = report["tracing"]
+    # The proof that every copy of the fast path is probed: pools before and after against what was seen.
+    assert tracing["coverage"] >= 0.999
+    assert tracing["coverage_blocks"] > 20000
+    assert not report.lost()
+
+
+def test_totals_agree_with_the_interpreters_own_count(python):
+    truth, report, _ = leak_and_report(python)
+    if python.version < (3, 6):
+        assert truth["allocated_blocks"] == 0  # sys.getallocatedblocks() came with 3.4
+        expected = sum(truth["expected"][kind]["blocks"] for kind in OBJECTS)
+        assert report["totals"]["outstanding_blocks"] >= expected
+        return
+    small = sum(site["outstanding_blocks"] for site in report["sites"] if site["family"] == "pymalloc")
+    assert small == pytest.approx(truth["allocated_blocks"], rel=0.01)
+    assert report["totals"]["outstanding_blocks"] == sum(s["outstanding_blocks"] for s in report["sites"])
+    assert report["totals"]["outstanding_bytes"] == sum(s["outstanding_bytes"] for s in report["sites"])
+
+
+def test_arenas_are_not_the_programs_memory(python):
+    """The leak takes many new arenas; none of them shows as an mmap of the program, under any line."""
+    _, report, _ = leak_and_report(python)
+    mapped = [site for site in report["sites"] if site["family"] == "mmap" and site["outstanding_blocks"]]
+    assert not mapped
