@@ -11,7 +11,7 @@
 #include "tests/unit/python_child.h"
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <unistd.h>
 #include <stdbool.h>
 #include <dwarf.h>
 #include <elfutils/libdw.h>
@@ -270,21 +270,20 @@ static void facts_agree_with_the_debug_information(void **state)
 	unsigned int checked_rows = 0;
 
 	(void)state;
-	for (size_t i = 0; i < G_N_ELEMENTS(test_pythons); i++) {
+	for (size_t i = 0; i < TEST_PYTHONS; i++) {
+		const struct test_python python = test_python(i);
 		const struct python_facts *facts;
 		struct types types;
-		int major, minor;
 
-		if (!test_pythons[i].library) /* Debian's: stripped, the row of 3.11 is checked */
+		if (!python.library) /* Debian's: stripped, the row of 3.11 is checked */
 			continue;
-		assert_int_equal(sscanf(test_pythons[i].version, "%d.%d", &major, &minor), 2);
-		facts = python_facts_find(major, minor);
+		facts = python_facts_find(python.major, python.minor);
 		assert_non_null(facts);
-		types = types_open(test_pythons[i].library);
+		types = types_open(python.library);
 		/* Enough to know that the types were found: the oldest has 16 of these members. */
 		assert_true(check_facts(&types, facts, checks, G_N_ELEMENTS(checks)) >= 16);
 		check_frames(&types, facts);
-		if (major == 3)
+		if (python.major == 3)
 			check_string_state(&types);
 		types_close(&types);
 		checked_rows++;

@@ -162,9 +162,11 @@ static void check_stacks(const char *program, const char *script, const char *pr
 static void stacks_match_what_the_program_sees(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < G_N_ELEMENTS(test_pythons); i++) {
-		print_message("  %s\n", test_pythons[i].version);
-		check_stacks(test_pythons[i].program, SCRIPT, NULL, test_pythons[i].version);
+	for (size_t i = 0; i < TEST_PYTHONS; i++) {
+		const struct test_python python = test_python(i);
+
+		print_message("  %s\n", python.version);
+		check_stacks(python.program, SCRIPT, NULL, python.version);
 	}
 }
 
@@ -173,18 +175,18 @@ static void stacks_match_in_stripped_shared_builds(void **state)
 	g_autofree char *folder = g_dir_make_tmp("pyleak-XXXXXX", NULL);
 
 	(void)state;
-	for (size_t i = 0; i < G_N_ELEMENTS(test_pythons); i++) {
+	for (size_t i = 0; i < TEST_PYTHONS; i++) {
+		const struct test_python python = test_python(i);
 		g_autofree char *stripped = NULL, *preload = NULL;
 
-		if (!test_pythons[i].library)
+		if (!python.library)
 			continue;
-		stripped =
-			g_strdup_printf("%s/%s", folder, strrchr(test_pythons[i].library, '/') + 1);
+		stripped = g_strdup_printf("%s/%s", folder, strrchr(python.library, '/') + 1);
 		preload = g_strdup_printf("LD_PRELOAD=%s", stripped);
-		run_command((const char *[]){ "strip", "-s", "-o", stripped,
-					      test_pythons[i].library, NULL });
-		print_message("  %s\n", test_pythons[i].version);
-		check_stacks(test_pythons[i].program, SCRIPT, preload, test_pythons[i].version);
+		run_command(
+			(const char *[]){ "strip", "-s", "-o", stripped, python.library, NULL });
+		print_message("  %s\n", python.version);
+		check_stacks(python.program, SCRIPT, preload, python.version);
 	}
 	run_command((const char *[]){ "rm", "-r", folder, NULL });
 }
@@ -197,8 +199,11 @@ static void a_script_in_a_folder_with_a_foreign_name_is_named_right(void **state
 
 	(void)state;
 	run_command((const char *[]){ "cp", SCRIPT, script, NULL });
-	for (size_t i = 0; i < G_N_ELEMENTS(test_pythons); i++)
-		check_stacks(test_pythons[i].program, script, NULL, test_pythons[i].version);
+	for (size_t i = 0; i < TEST_PYTHONS; i++) {
+		const struct test_python python = test_python(i);
+
+		check_stacks(python.program, script, NULL, python.version);
+	}
 	run_command((const char *[]){ "rm", "-r", folder, NULL });
 }
 
@@ -210,15 +215,16 @@ static void pool_geometry_is_what_the_interpreter_says(void **state)
 				      "os.write(1, b'end\\n'); os.read(0, 1)\n";
 
 	(void)state;
-	for (size_t i = 0; i < G_N_ELEMENTS(test_pythons); i++) {
-		const char *argv[] = { test_pythons[i].program, "-c", program, NULL };
+	for (size_t i = 0; i < TEST_PYTHONS; i++) {
+		const struct test_python python = test_python(i);
+		const char *argv[] = { python.program, "-c", program, NULL };
 		unsigned int classes = 0, arena_size = 0, pool_size = 0;
 		g_autofree char *text = NULL;
 		struct child child;
 		struct process *process;
 		struct interpreter *interpreter;
 
-		if (g_str_has_prefix(test_pythons[i].version, "2."))
+		if (python.major == 2)
 			continue;
 		child = child_start(argv, NULL);
 		text = child_read_until(&child, "end");
