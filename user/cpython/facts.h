@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What differs between CPython versions, as one table with a row per minor version. Adding a version is adding a row
- * (docs/new-python.md) and a line in the test matrix. Offsets in bytes, 64-bit builds without Py_TRACE_REFS.
- * tests/unit/test_facts_dwarf.c checks rows against the debug information of the interpreters at hand.
+ * What differs between CPython versions, as one table with a row per minor version. Adding a
+ * version is adding a row (docs/new-python.md) and a line in the test matrix. Offsets in bytes,
+ * 64-bit builds without Py_TRACE_REFS. tests/unit/test_facts_dwarf.c checks rows against the debug
+ * information of the interpreters at hand.
  */
 #ifndef PYLEAK_CPYTHON_FACTS_H
 #define PYLEAK_CPYTHON_FACTS_H
@@ -24,15 +25,18 @@ struct python_facts {
 	int major, minor;
 	/* _PyRuntime, or 0 where it does not exist (before 3.7) */
 	uint32_t runtime_interpreters_head;
-	uint32_t runtime_allocators; /* of allocators.standard.raw; 0: statics instead, or unknown */
-	uint32_t runtime_obj_arena;  /* of allocators.obj_arena; 0: a static instead, or unknown */
+	uint32_t
+		runtime_allocators; /* of allocators.standard.raw; 0: statics instead, or unknown */
+	uint32_t runtime_obj_arena; /* of allocators.obj_arena; 0: a static instead, or unknown */
 	/*
-	 * The process publishes its offsets (_Py_DebugOffsets, 3.13 on). PUBLISHED_ONLY: the row has no struct offsets of
-	 * its own, so a process that does not publish them is not supported.
+	 * The process publishes its offsets (_Py_DebugOffsets, 3.13 on). PUBLISHED_ONLY: the row
+	 * has no struct offsets of its own, so a process that does not publish them is not
+	 * supported.
 	 */
 	enum published_offsets { PUBLISHED_NOT, PUBLISHED_AS_WELL, PUBLISHED_ONLY } published;
 	uint32_t interp_next, interp_tstate_head;
-	uint32_t tstate_next, tstate_interp, tstate_thread_id, tstate_native_thread_id; /* native: 0 before 3.11 */
+	uint32_t tstate_next, tstate_interp, tstate_thread_id,
+		tstate_native_thread_id; /* native: 0 before 3.11 */
 	uint32_t tstate_frame, cframe_current_frame;
 	enum frame_chain chain;
 	uint32_t frame_code, frame_previous, frame_instruction, frame_owner;
@@ -40,13 +44,17 @@ struct python_facts {
 	uint32_t code_tag_mask;
 	enum instruction_kind instruction;
 	/* PyCodeObject */
-	uint32_t code_filename, code_name, code_qualname /* 0: none */, code_firstlineno, code_linetable;
-	uint32_t code_adaptive; /* of co_code_adaptive: start of the instructions; 0 where they are elsewhere */
+	uint32_t code_filename, code_name, code_qualname /* 0: none */, code_firstlineno,
+		code_linetable;
+	uint32_t code_adaptive; /* of co_code_adaptive: start of the instructions; 0 where they are
+				   elsewhere */
 	enum line_table_kind lines;
 	uint32_t instruction_unit; /* bytes an f_lasti step stands for: 1 up to 3.9, 2 in 3.10 */
 	/* str and bytes */
-	uint32_t unicode_length, unicode_state, unicode_ascii_data, unicode_compact_data; /* 0: 2.7, where str is bytes */
-	/* 2.7's unicode: offsets of length and of the pointer to the text, bytes of a Py_UNICODE (2 or 4); 0 elsewhere */
+	uint32_t unicode_length, unicode_state, unicode_ascii_data,
+		unicode_compact_data; /* 0: 2.7, where str is bytes */
+	/* 2.7's unicode: offsets of length and of the pointer to the text, bytes of a Py_UNICODE (2
+	 * or 4); 0 elsewhere */
 	uint32_t old_unicode_length, old_unicode_data, old_unicode_width;
 	uint32_t bytes_size, bytes_data;
 	/* types */
@@ -55,7 +63,8 @@ struct python_facts {
 	uint32_t pool_size, pool_alignment, arena_size;
 };
 
-/* The row for a version, or NULL. 3.15 and later: NULL here, see interpreter.h for _Py_DebugOffsets. */
+/* The row for a version, or NULL. 3.15 and later: NULL here, see interpreter.h for
+ * _Py_DebugOffsets. */
 const struct python_facts *python_facts_find(int major, int minor);
 /* All rows, for tests; @count of them. */
 const struct python_facts *python_facts_all(unsigned int *count);
