@@ -12,10 +12,10 @@
 #include <glib.h>
 
 #include "bpf/abi.h"
+#include "collect/snapshot.h"
 #include "symbolize/stack.h"
 
 enum verdict { VERDICT_LEAK, VERDICT_GROWING, VERDICT_STEADY, VERDICT_SHRINKING };
-enum family_mode { FAMILY_MODE_OFF, FAMILY_MODE_SAMPLED, FAMILY_MODE_EXACT };
 enum group_by { GROUP_BY_STACK, GROUP_BY_LINE, GROUP_BY_FUNCTION, GROUP_BY_FILE, GROUP_BY_MODULE };
 enum sort_by { SORT_BY_GROWTH, SORT_BY_BYTES, SORT_BY_BLOCKS, SORT_BY_RATE };
 
@@ -33,6 +33,7 @@ struct site {
 	uint32_t intervals_grown, intervals; /* of how many observed intervals the site grew */
 	double survival;	 /* of the blocks allocated survival_age_s ago or earlier, the fraction still there; -1 unknown */
 	double survival_age_s;
+	double retention;	 /* of the blocks outstanding survival_age_s ago, the fraction still there; -1 unknown */
 	struct stack stack;	 /* borrowed frames' strings are interned; the array is owned */
 	uint32_t lead;		 /* index of the frame to highlight: the first that is the user's own code; 0 if none */
 	char *source;		 /* text of the leading frame's line, white space trimmed, or NULL */

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "analyse/lead.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+/* After "/lib/python": "3.11/", "2.7/", "3.13t/" (free-threaded), "3/" (Debian's dist-packages). */
+static const char *skip_version_folder(const char *text)
+{
+	const char *end = text;
+
+	while (g_ascii_isdigit(*end) || *end == '.' || *end == 't')
+		end++;
+	return end > text && *end == '/' ? end + 1 : NULL;
+}
+
+const char *library_path(const char *file)
+{
+	static const char *const folders[] = { "/site-packages/", "/dist-packages/" };
+	static const char *const libraries[] = { "/lib/python", "/lib64/python" };
+	const char *found, *below = NULL;
+	size_t i;
+
+	for (i = 0; i < G_N_ELEMENTS(folders); i++) {
+		found = g_strrstr(file, folders[i]);
+		if (found)
+			return found + strlen(folders[i]);
+	}
+	for (i = 0; i < G_N_ELEMENTS(libraries); i++) {
+		found = g_strrstr(file, libraries[i]);
+		below = found ? skip_version_folder(found + strlen(libraries[i])) : NULL;
+		if (below)
+			return below;
+	}
+	/* The standard library as a zip: /usr/lib/python311.zip/json/decoder.py. */
+	found = g_strrstr(file, "/python");
+	below = found ? strstr(found, ".zip/") : NULL;
+	return below ? below + strlen(".zip/") : NULL;
+}
+
+/* How well a frame may lead; more is better. */
+enum { LEAD_NOT, LEAD_ANY, LEAD_PYTHON, LEAD_NO_FILE, LEAD_USER, LEAD_INCLUDED };
+
+static bool matches_any(char *const *globs, const char *file)
+{
+	const char *base = strrchr(file, '/');
+	size_t i;
+
+	base = base ? base + 1 : file;
+	for (i = 0; globs && globs[i]; i++) {
+		if (!fnmatch(globs[i], file, 0) || !fnmatch(globs[i], base, 0))
+			return true;
+	}
+	return false;
+}
+
+static int frame_rank(const struct frame *frame, char *const *include, char *const *exclude)
+{
+	/* Code that a library or the interpreter itself made, though no file says so. */
+	static const char *const generated[] = { "<frozen ",	     "<__array_function__",
+						 "<attrs generated", "<decorator-gen",
+						 "<shim>",	     "<interpreter trampoline>" };
+	const char *file = frame->file;
+	size_t i;
+
+	if (file && matches_any(exclude, file))
+		return LEAD_NOT;
+	if (file && matches_any(include, file))
+		return LEAD_INCLUDED;
+	if (frame->kind != FRAME_PYTHON)
+		return LEAD_ANY;
+	if (!file || !*file)
+		return LEAD_PYTHON;
+	for (i = 0; i < G_N_ELEMENTS(generated); i++) {
+		if (g_str_has_prefix(file, generated[i]))
+			return LEAD_PYTHON;
+	}
+	if (*file == '<')
+		return LEAD_NO_FILE;
+	return library_path(file) ? LEAD_PYTHON : LEAD_USER;
+}
+
+uint32_t stack_lead(const struct stack *stack, char *const *include, char *const *exclude)
+{
+	int best_rank = LEAD_NOT;
+	uint32_t i, best = 0;
+
+	for (i = 0; i < stack->count; i++) {
+		int rank = frame_rank(&stack->frames[i], include, exclude);
+
+		if (rank > best_rank) {
+			best_rank = rank;
+			best = i;
+		}
+	}
+	return best;
+}

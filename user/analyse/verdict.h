@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Is it a leak? From the curve of one site and from what became of its old blocks. Pure.
+ *
+ * The value at attach is left out of the curve: what a site allocates in the first interval
+ * replaces memory from before the attach, which nobody counted, so the first step up means nothing.
+ *
+ * Fewer than 4 intervals: growing, steady or shrinking by the last interval (more than 2 % either
+ * way), with a confidence below one half. From 4 on:
+ *
+ * - shrinking: falls (Mann-Kendall, p < 0.05) over the whole or over the last half of the time, and
+ *   by more than 5 % of its peak.
+ * - growing: rises (p < 0.05), and has not reached a plateau: the slope of the last half is above a
+ *   tenth of that of the first half, and so is the gain over the last third (at least three
+ * intervals).
+ * - leak: growing, and all of
+ *     - the rise is large (at least a quarter of what is outstanding) or beyond doubt (p < 0.001);
+ *     - it does not slow down: the slope of the last half is at least half that of the first, the
+ *       gain of the last third at least a quarter of what that slope promises;
+ *     - it was never let go: no fall from a peak by more than 30 % of the highest value, which is
+ *       what a sawtooth, a batch or a queue that drains does;
+ *     - old blocks stay: at least 80 % of those that were outstanding survival_age_s ago are still
+ *       there, or as many as the rising part of the curve had by then (the rest is working memory
+ *       that comes and goes). When nothing is known of old blocks, 8 intervals and p < 0.001
+ * instead.
+ * - steady: everything else.
+ *
+ * A cache on its way to its limit, at a constant pace and without evictions, is a leak by every
+ * sign there is until it slows down; so is the first rise of a sawtooth.
+ *
+ * Confidence of `leak`: (1 - p) x the share of old blocks kept x (1 - 2^-intervals grown), at most
+ * 0.99 (0.9 when nothing is known of old blocks): as if every second growth that looks like a leak
+ * ended with the next interval. Of `growing` and `shrinking`: 1 - p, of `steady`: the larger p of
+ * the last half; these three stay between 0.5 and 0.99.
+ */
+#ifndef PYLEAK_ANALYSE_VERDICT_H
+#define PYLEAK_ANALYSE_VERDICT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "analyse/model.h"
+
+struct verdict_evidence {
+	const double *times, *values; /* seconds since attach, bytes; [0] is the attach itself */
+	size_t count;
+	uint32_t intervals,
+		intervals_grown; /* observed; more than count - 1 once a history is thinned */
+	int64_t outstanding_blocks;
+	double survival_age_s;
+	double held_blocks;	/* outstanding survival_age_s ago; 0 or less: unknown */
+	double old_live_blocks; /* of those, still there */
+	bool survival_known;
+};
+
+struct verdict_result {
+	enum verdict verdict;
+	double confidence; /* 0 to 1 */
+};
+
+struct verdict_result verdict_decide(const struct verdict_evidence *evidence);
+
+#endif

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/options.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <jansson.h>
+
+#include "base/error.h"
+#include "cli/values.h"
+
+/* Keys of options without a short name lie above the characters. */
+enum {
+	KEY_OVERHEAD = 256,
+	KEY_EXACT,
+	KEY_BURST,
+	KEY_MIN_AGE,
+	KEY_GROUP_BY,
+	KEY_SORT,
+	KEY_NATIVE,
+	KEY_INCLUDE,
+	KEY_EXCLUDE,
+	KEY_MATCH,
+	KEY_CGROUP,
+	KEY_USER,
+	KEY_MERGE_CHILDREN,
+	KEY_MAX_MEMORY,
+	KEY_FAIL_ON_LEAK,
+};
+
+static const struct argp_option table[] = {
+	{ "pid", 'p', "PID[,PID...]", 0, "Trace these running processes", 1 },
+	{ "all", 'a', NULL, 0, "Every Python process on the host (not in this version)", 1 },
+	{ "interval", 'i', "SEC", 0, "Time between reports (10)", 2 },
+	{ "duration", 'd', "SEC", 0, "Stop after SEC, with a last report", 2 },
+	{ "count", 'n', "N", 0, "Stop after N reports", 2 },
+	{ "top", 't', "N", 0, "Sites shown (10)", 2 },
+	{ "overhead", KEY_OVERHEAD, "PCT", 0,
+	  "Most the target may be slowed (not in this version: all is traced)", 3 },
+	{ "exact", KEY_EXACT, NULL, 0,
+	  "Trace every allocation whatever it costs (always, in this version)", 3 },
+	{ "burst", KEY_BURST, "MS", 0,
+	  "Longest time that probes stay installed when sampling (not in this version)", 3 },
+	{ "min-age", KEY_MIN_AGE, "SEC", 0, "Leave out memory younger than this (0)", 4 },
+	{ "group-by", KEY_GROUP_BY, "KEY", 0, "stack, line, function, file, module (stack)", 4 },
+	{ "sort", KEY_SORT, "KEY", 0, "growth, bytes, blocks, rate (growth)", 4 },
+	{ "native", KEY_NATIVE, "MODE", 0,
+	  "Native frames: off, leaf (leaf); full is not in this version", 4 },
+	{ "include", KEY_INCLUDE, "PAT", 0, "Files that may lead a site (glob; may be repeated)",
+	  4 },
+	{ "exclude", KEY_EXCLUDE, "PAT", 0, "Files that may not lead a site", 4 },
+	{ "match", KEY_MATCH, "RE", 0, "With -a: by command line (not in this version)", 5 },
+	{ "cgroup", KEY_CGROUP, "PATH", 0, "With -a: by control group (not in this version)", 5 },
+	{ "user", KEY_USER, "NAME", 0, "With -a: by user (not in this version)", 5 },
+	{ "merge-children", KEY_MERGE_CHILDREN, NULL, 0,
+	  "Sum the sites of identical workers (not in this version)", 5 },
+	{ "format", 'f', "FMT", 0, "text or json (text)", 6 },
+	{ "json", 'j', NULL, 0, "Same as --format json", 6 },
+	{ "output", 'o', "FILE", 0, "Write reports to FILE", 6 },
+	{ "max-memory", KEY_MAX_MEMORY, "SIZE", 0,
+	  "Most that pyleak itself may use, kernel maps included (256M)", 7 },
+	{ "fail-on-leak", KEY_FAIL_ON_LEAK, NULL, 0,
+	  "Exit 10 if the last report holds a verdict leak", 7 },
+	{ "verbose", 'v', NULL, 0, "Say more", 8 },
+	{ "quiet", 'q', NULL, 0, "Say only what went wrong", 8 },
+	{ "help", 'h', NULL, 0, "Show this help", 8 },
+	{ "version", 'V', NULL, 0, "Show the version", 8 },
+	{ 0 },
+};
+
+struct parser {
+	struct options *options;
+	GPtrArray *include, *exclude; /* of char *; become NULL-terminated */
+	bool exact_asked;
+	const char *budget_option; /* the option of the budget that was given, or NULL */
+	bool whole_host;	   /* -a or serve: no pid is missing */
+	char *unsupported;	   /* the first that this version refuses; usage errors go first */
+	GError *error;
+};
+
+static error_t usage_error(struct parser *parser, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+static error_t usage_error(struct parser *parser, const char *format, ...)
+{
+	g_autofree char *message = NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	message = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	if (!parser->error)
+		parser->error = g_error_new_literal(PYLEAK_ERROR, PYLEAK_ERROR_USAGE, message);
+	return EINVAL;
+}
+
+/* Notes that this version has no @what, and what to use @instead. */
+static error_t refuse(struct parser *parser, const char *what, const char *instead)
+{
+	if (!parser->unsupported)
+		parser->unsupported =
+			g_strdup_printf("%s is not in this version: %s", what, instead);
+	return 0;
+}
+
+static error_t parse_format(struct parser *parser, const char *name)
+{
+	static const char *const later[] = { "folded", "pprof", "html", "prometheus", NULL };
+	g_autofree char *what = NULL;
+
+	parser->options->writer = report_writer_find(name);
+	if (parser->options->writer)
+		return 0;
+	if (!g_strv_contains(later, name))
+		return usage_error(parser, "--format needs text or json, not '%s'", name);
+	what = g_strdup_printf("--format %s", name);
+	return refuse(parser, what, "use text or json");
+}
+
+static error_t parse_native(struct parser *parser, const char *name)
+{
+	static const char *const modes[] = { "off", "leaf", "full", NULL };
+	int mode;
+
+	if (!value_choice(name, "--native", modes, &mode, &parser->error))
+		return EINVAL;
+	parser->options->native = mode;
+	return mode == NATIVE_FULL ? refuse(parser, "--native full", "use leaf or off") : 0;
+}
+
+static error_t parse_choice(struct parser *parser, int key, const char *text)
+{
+	static const char *const groups[] = { "stack", "line", "function", "file", "module", NULL };
+	static const char *const orders[] = { "growth", "bytes", "blocks", "rate", NULL };
+	struct analysis_options *analysis = &parser->options->analysis;
+	bool group = key == KEY_GROUP_BY;
+	int index;
+
+	if (!value_choice(text, group ? "--group-by" : "--sort", group ? groups : orders, &index,
+			  &parser->error))
+		return EINVAL;
+	if (group)
+		analysis->group_by = index;
+	else
+		analysis->sort_by = index;
+	return 0;
+}
+
+/* Options whose value is a number; EINVAL with an error, ARGP_ERR_UNKNOWN if @key is not one. */
+static error_t parse_number(struct parser *parser, int key, const char *text)
+{
+	struct options *options = parser->options;
+	GError **error = &parser->error;
+	uint64_t top;
+	bool valid;
+
+	switch (key) {
+	case 'i':
+		valid = value_number(text, "--interval", "seconds", true, 1e9, &options->interval_s,
+				     error);
+		break;
+	case 'd':
+		valid = value_number(text, "--duration", "seconds", true, 1e9, &options->duration_s,
+				     error);
+		break;
+	case KEY_MIN_AGE:
+		valid = value_number(text, "--min-age", "seconds", false, 1e9, &options->min_age_s,
+				     error);
+		break;
+	case KEY_OVERHEAD:
+		parser->budget_option = "--overhead";
+		valid = value_number(text, "--overhead", "percent", true, 100,
+				     &options->overhead_pct, error);
+		break;
+	case KEY_BURST:
+		parser->budget_option = "--burst";
+		valid = value_number(text, "--burst", "milliseconds", true, 60000,
+				     &options->burst_ms, error);
+		break;
+	case 'n':
+		valid = value_count(text, "--count", INT64_MAX, &options->count, error);
+		break;
+	case 't':
+		valid = value_count(text, "--top", UINT32_MAX, &top, error);
+		if (valid)
+			options->analysis.top = top;
+		break;
+	case KEY_MAX_MEMORY:
+		valid = value_size(text, "--max-memory", &options->max_memory, error);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return valid ? 0 : EINVAL;
+}
+
+/* Everything that is no option: the command after --, or the word "serve". */
+static error_t parse_argument(struct parser *parser, struct argp_state *state)
+{
+	char *argument = state->argv[state->next - 1];
+
+	if (state->quoted && state->next > state->quoted) {
+		parser->options->command = g_strdupv(state->argv + state->next - 1);
+		state->next = state->argc;
+		return 0;
+	}
+	if (!strcmp(argument, "serve")) {
+		/* Its own options (--listen) are unknown here: they must not hide the reason. */
+		parser->whole_host = true;
+		state->next = state->argc;
+		return refuse(parser, "serve", "use -p PID, with -j for JSON");
+	}
+	return usage_error(parser,
+			   "'%s' is not an option: use -p PID for a process, or -- %s for a "
+			   "command",
+			   argument, argument);
+}
+
+static void print_and_exit(bool help)
+{
+	static const char doc[] =
+		"Finds memory leaks in running CPython processes, from outside.\v"
+		"Needs root or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. The manual page, "
+		"pyleak(1), says what each line of a report means.";
+	const struct argp argp = { table, NULL, "-p PID[,PID...]\n-- CMD [ARG...]", doc, NULL,
+				   NULL,  NULL };
+	char name[] = "pyleak";
+
+	if (help)
+		argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
+	else
+		printf("pyleak %s\n", PYLEAK_VERSION);
+	exit(fflush(stdout) || ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+	struct parser *parser = state->input;
+	struct options *options = parser->options;
+
+	switch (key) {
+	case 'p':
+		return value_pids(text, options->pids, &parser->error) ? 0 : EINVAL;
+	case 'a':
+		parser->whole_host = true;
+		return refuse(parser, "-a", "name the processes with -p PID,PID");
+	case KEY_MATCH:
+		return refuse(parser, "--match", "name the processes with -p PID,PID");
+	case KEY_CGROUP:
+		return refuse(parser, "--cgroup", "name the processes with -p PID,PID");
+	case KEY_USER:
+		return refuse(parser, "--user", "name the processes with -p PID,PID");
+	case KEY_MERGE_CHILDREN:
+		return refuse(parser, "--merge-children", "each process has its own report");
+	case KEY_GROUP_BY:
+	case KEY_SORT:
+		return parse_choice(parser, key, text);
+	case KEY_NATIVE:
+		return parse_native(parser, text);
+	case KEY_INCLUDE:
+		g_ptr_array_add(parser->include, g_strdup(text));
+		return 0;
+	case KEY_EXCLUDE:
+		g_ptr_array_add(parser->exclude, g_strdup(text));
+		return 0;
+	case KEY_EXACT:
+		parser->exact_asked = true;
+		return 0;
+	case KEY_FAIL_ON_LEAK:
+		options->fail_on_leak = true;
+		return 0;
+	case 'f':
+		return parse_format(parser, text);
+	case 'j':
+		return parse_format(parser, "json");
+	case 'o':
+		g_free(options->output);
+		options->output = g_strdup(text);
+		return *text ? 0 : usage_error(parser, "--output needs the name of a file");
+	case 'v':
+		options->verbose = true;
+		return 0;
+	case 'q':
+		options->quiet = true;
+		return 0;
+	case 'h':
+	case 'V':
+		print_and_exit(key == 'h');
+		return 0;
+	case ARGP_KEY_ARG:
+		return parse_argument(parser, state);
+	default:
+		return parse_number(parser, key, text);
+	}
+}
+
+static struct options *options_new(void)
+{
+	struct options *options = g_new0(struct options, 1);
+
+	options->pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	options->interval_s = 10;
+	options->overhead_pct = 2;
+	options->burst_ms = 30;
+	options->exact = true; /* the only mode until windows are built */
+	options->analysis.top = 10;
+	options->writer = &text_writer;
+	options->native = NATIVE_LEAF;
+	options->max_memory = 256 << 20;
+	return options;
+}
+
+void options_free(struct options *options)
+{
+	if (!options)
+		return;
+	g_array_unref(options->pids);
+	g_strfreev(options->command);
+	g_strfreev(options->analysis.include);
+	g_strfreev(options->analysis.exclude);
+	g_free(options->output);
+	g_free(options);
+}
+
+/* What only the whole command line tells. */
+static void check(struct parser *parser)
+{
+	struct options *options = parser->options;
+
+	if (options->pids->len && options->command)
+		usage_error(parser, "-p and a command after -- exclude each other");
+	else if (!options->pids->len && !options->command && !parser->whole_host)
+		usage_error(parser, "nothing to trace: give -p PID or -- CMD (--help shows all)");
+	/* A budget that nothing keeps to would be a false promise; --exact lifts it by itself. */
+	if (parser->budget_option && !parser->exact_asked)
+		refuse(parser, parser->budget_option,
+		       "every allocation is traced, add --exact if that is all right");
+	if (!parser->error && parser->unsupported)
+		parser->error = g_error_new_literal(PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
+						    parser->unsupported);
+}
+
+static char **take_strings(GPtrArray *array)
+{
+	if (!array->len)
+		return (char **)g_ptr_array_free(array, TRUE);
+	g_ptr_array_add(array, NULL);
+	return (char **)g_ptr_array_free(array, FALSE);
+}
+
+struct options *options_parse(int argc, char **argv, GError **error)
+{
+	const struct argp argp = { table, parse_option, NULL, NULL, NULL, NULL, NULL };
+	struct parser parser = {
+		.options = options_new(),
+		.include = g_ptr_array_new(),
+		.exclude = g_ptr_array_new(),
+	};
+	/* In order, so that a word before -- is not taken for the command; errors are ours to tell.
+	 */
+	error_t status = argp_parse(&argp, argc, argv,
+				    ARGP_IN_ORDER | ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_NO_EXIT,
+				    NULL, &parser);
+
+	if (status && !parser.error)
+		parser.error = value_bad_option(table, argc, argv);
+	if (!parser.error)
+		check(&parser);
+	parser.options->analysis.include = take_strings(parser.include);
+	parser.options->analysis.exclude = take_strings(parser.exclude);
+	g_free(parser.unsupported);
+	if (!parser.error)
+		return parser.options;
+	options_free(parser.options);
+	/* Whatever was typed, the message stays one line. */
+	for (char *c = parser.error->message; *c; c++)
+		*c = g_ascii_iscntrl(*c) ? '?' : *c;
+	g_propagate_error(error, parser.error);
+	return NULL;
+}
