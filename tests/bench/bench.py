@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What exact tracing costs, in figures of this machine. Run by `make bench`, as root; prints one table.
+
+Each cost is the difference of the same work without (A) and with (B) the tracer, in the order A B A B A B, best of each,
+so that a drift of the machine falls on both. The kernel's own statistics say how long the BPF programs ran.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+
+import pyleak
+
+ROUNDS = 3
+ALLOCATIONS = 300000
+STATISTICS = "/proc/sys/kernel/bpf_stats_enabled"
+
+
+def bpftool(*arguments):
+    return json.loads(subprocess.check_output(["/usr/sbin/bpftool", "-j", *arguments, "show"], text=True))
+
+
+def held(kind, pid):
+    return [each for each in bpftool(kind) if any(holder["pid"] == pid for holder in each.get("pids", []))]
+
+
+def run_times(pid):
+    """{program: (nanoseconds, runs)} of what a tracer has loaded, since it was loaded."""
+    return {each["id"]: (each["name"], each.get("run_time_ns", 0), each.get("run_cnt", 0)) for each in held("prog", pid)}
+
+
+def seen(report, family):
+    return next(each["allocs"] for each in report["tracing"]["families"] if each["name"] == family)
+
+
+def cost(target, family, *words):
+    """One row: nanoseconds an allocation without and with tracing, BPF time, traps an allocation."""
+    plain, traced, bpf_ns, traps, allocations = [], [], 0, 0, 0
+    for _ in range(ROUNDS):
+        plain.append(target.ask(*words))
+        with pyleak.attach(target) as tracer:
+            first = tracer.reports[-1]
+            before = run_times(tracer.pid)
+            traced.append(target.ask(*words))
+            after = run_times(tracer.pid)
+            allocations += seen(tracer.finish(), family) - seen(first, family)
+            for key, (_, nanoseconds, runs) in after.items():
+                bpf_ns += nanoseconds - before[key][1]
+                traps += runs - before[key][2]
+    count = int(words[-1])
+    return {
+        "untraced": min(plain) / count * 1e9,
+        "traced": min(traced) / count * 1e9,
+        "bpf": bpf_ns / max(traps, 1),
+        "traps": traps / max(allocations, 1),
+    }
+
+
+def show_costs(python):
+    print("\n%s" % python.name)
+    print("  %-34s %9s %9s %9s %9s %7s" % ("ns an allocation", "untraced", "traced", "added", "BPF/trap", "traps"))
+    with pyleak.Target("work.py", python) as target:
+        for label, family, words in (
+            ("pymalloc, 5 Python frames", "pymalloc", ("pymalloc", "5", str(ALLOCATIONS))),
+            ("pymalloc, 20 Python frames", "pymalloc", ("pymalloc", "20", str(ALLOCATIONS))),
+            ("malloc and free, 4 Python frames", "malloc", ("malloc", str(ALLOCATIONS))),
+        ):
+            row = cost(target, family, *words)
+            print("  %-34s %9.0f %9.0f %9.0f %9.0f %7.2f" % (
+                label, row["untraced"], row["traced"], row["traced"] - row["untraced"], row["bpf"], row["traps"]))
+
+
+def first_report_times(python):
+    """Seconds from the start of pyleak to its first report, less the interval: cold and warm cache of sites."""
+    times = []
+    environment = dict(os.environ, XDG_CACHE_HOME=str(pyleak.scratch() / ("cache-" + python.name)))
+    with pyleak.Target("work.py", python) as target:
+        for _ in range(2):
+            started = time.time()
+            command = ("-p", target.pid, "--exact", "-i", "0.5", "-n", "1")
+            with pyleak.Tracer(*command, env=environment) as tracer:
+                times.append(tracer.wait_for_report().arrived - started - 0.5)
+                tracer.finish(None)
+    return times
+
+
+def processor_seconds(pid):
+    fields = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def show_scale():
+    """Two million live traced blocks from ten thousand stacks."""
+    with pyleak.Target("scale.py") as target:
+        with pyleak.Tracer("-p", target.pid, "--exact", "-i", "2", "--max-memory", "1G") as tracer:
+            tracer.wait_for_report()
+            truth = target.ask("fill", "200", "100", timeout=180)
+            tracer.wait_for_report(lambda each: each["totals"]["outstanding_blocks"] >= truth["blocks"], 120)
+            started = processor_seconds(tracer.pid)
+            for _ in range(4):
+                tracer.wait_for_report()
+            spent = (processor_seconds(tracer.pid) - started) / 4
+            status = open("/proc/%d/status" % tracer.pid).read()
+            resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
+            maps = sum(each.get("bytes_memlock", 0) for each in held("map", tracer.pid)) / 2**20
+            report = tracer.finish()
+    print("\n%d live blocks, %d stacks (%s)" % (truth["blocks"], truth["stacks"], pyleak.DEBIAN.name))
+    print("  processor time a report, watching included   %7.2f s" % spent)
+    print("  tracer: resident %.0f MiB, kernel maps %.0f MiB" % (resident, maps))
+    print("  lost: %s" % (report.lost() or "nothing"))
+
+
+def main():
+    if os.geteuid() != 0:
+        sys.exit("make bench needs root: sudo make bench")
+    before = open(STATISTICS).read()
+    try:
+        with open(STATISTICS, "w") as file:
+            file.write("1")
+        for python in (pyleak.DEBIAN, pyleak.interpreter("pyenv-3.8"), pyleak.interpreter("pyenv-3.12")):
+            show_costs(python)
+    finally:
+        with open(STATISTICS, "w") as file:
+            file.write(before)
+    print("\nstart to first report, less the interval")
+    for python in (pyleak.DEBIAN, pyleak.interpreter("pyenv-3.12")):
+        print("  %-34s %7.2f s cold, %.2f s with the sites cached" % (python.name, *first_report_times(python)))
+    show_scale()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""SIGKILL of pyleak at any moment: no probe stays, and the target, which checks its own results, is unharmed."""
+import random
+import time
+
+import pytest
+
+import pyleak
+
+KILLS = 50
+GONE_WITHIN = 2  # seconds
+
+
+def test_breakpoints_are_visible_while_tracing_and_gone_after(some_python):
+    """Proves that the look at the target's text sees probes: otherwise the test below could not fail."""
+    with pyleak.Target("busy.py", some_python) as target:
+        assert pyleak.breakpoints(target.pid) == []
+        with pyleak.attach(target) as tracer:
+            assert len(pyleak.breakpoints(target.pid)) >= 10
+            assert pyleak.bpf_programs_of(tracer.pid)
+            tracer.finish()
+        assert pyleak.breakpoints(target.pid) == []
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_sigkill_at_any_moment_leaves_no_probe_and_no_harm(part):
+    """50 times, half on each kind of build; from before the first probe to long after the last."""
+    python = [pyleak.DEBIAN, pyleak.interpreter("pyenv-3.12")][part]
+    chance = random.Random(20240 + part)
+    armed = 0
+    with pyleak.Target("busy.py", python) as target:
+        before = target.ask("status")["rounds"]
+        for _ in range(KILLS // 2):
+            with pyleak.Tracer("-p", target.pid, "--exact", "-i", "0.1") as tracer:
+                time.sleep(chance.uniform(0, 1.2))
+                held = pyleak.bpf_programs_of(tracer.pid)
+                armed += bool(pyleak.breakpoints(target.pid))
+                assert tracer.process.poll() is None
+                tracer.process.kill()
+                killed = time.time()
+                tracer.process.wait()
+            pyleak.wait_until(lambda: not pyleak.breakpoints(target.pid), killed + GONE_WITHIN - time.time())
+            pyleak.wait_until(lambda: not held & pyleak.bpf_program_ids(), killed + GONE_WITHIN - time.time())
+        after = target.ask("status")
+        assert after["errors"] == 0
+        assert after["rounds"] > before
+        assert target.process.poll() is None
+    # The moments must have been spread over both sides of attaching, or this was no test.
+    assert armed >= KILLS // 2 // 4
+
+
+def test_attaching_twenty_times_changes_no_result():
+    with pyleak.Target("busy.py") as target:
+        for _ in range(20):
+            with pyleak.Tracer("-p", target.pid, "--exact", "-i", "0.1", "-n", "1") as tracer:
+                tracer.finish(None)
+        assert target.ask("status")["errors"] == 0
+        assert not pyleak.breakpoints(target.pid)
+
+
+def test_two_tracers_of_one_target_do_not_disturb_each_other():
+    with pyleak.Target("leaks.py") as target, pyleak.attach(target) as first:
+        with pyleak.attach(target) as second:
+            target.ask("leak")
+            line = target.line("slotted")
+            counts = [each.finish().by_line(target.script)[line] for each in (second, first)]
+    assert counts[0] == counts[1] == [2000, 2000 * 48]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Two million live traced blocks, ten thousand stacks; and what happens when the memory for that is refused."""
+import pyleak
+
+SIDE = 100  # leaf functions, and callers: SIDE * SIDE stacks
+PER_STACK = 200
+
+
+def resident(pid):
+    for line in open("/proc/%d/status" % pid):
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no VmRSS")
+
+
+def test_two_million_blocks_in_ten_thousand_stacks_report_in_under_a_second(record_property):
+    with pyleak.Target("scale.py") as target:
+        tracer = pyleak.Tracer("-p", target.pid, "--exact", "-i", "1", "-t", "100000", "--max-memory", "1G")
+        with tracer:
+            tracer.wait_for_report()
+            truth = target.ask("fill", str(PER_STACK), str(SIDE), timeout=180)
+            filled = tracer.wait_for_report(lambda each: each["totals"]["outstanding_blocks"] >= truth["blocks"],
+                                            timeout=120)
+            # A report that took more than a second could not be followed by the next after one second.
+            arrivals = [filled.arrived] + [tracer.wait_for_report().arrived for _ in range(4)]
+            memory = resident(tracer.pid)
+            report = tracer.finish()
+    gaps = [later - earlier for earlier, later in zip(arrivals, arrivals[1:])]
+    record_property("gaps", gaps)
+    print("gaps between reports %s s, tracer's resident memory %.0f MiB" % (gaps, memory / 2**20))
+    assert max(gaps) < 1.9 and sum(gaps) / len(gaps) < 1.25
+    mine = [site for site in report["sites"] if report.python_stack(site)[:1] and
+            report.python_stack(site)[0][1] == "<scale>"]
+    assert len(mine) == truth["stacks"]
+    assert {site["outstanding_blocks"] for site in mine} == {PER_STACK}
+    assert {site["outstanding_bytes"] for site in mine} == {PER_STACK * truth["block_bytes"]}
+    assert not report.lost()
+
+
+def test_a_full_map_is_said_and_the_rest_stays_right():
+    with pyleak.Target("scale.py") as target:
+        with pyleak.attach(target, "--max-memory", "16M") as tracer:
+            truth = target.ask("fill", "1000", "20", timeout=180)
+            truth_more = target.ask("fill", "500", "30", timeout=180)
+            report = tracer.finish()
+    full = report.lost().get("live_full", 0) + report.lost().get("contexts_full", 0)
+    assert full > 0
+    blocks = truth["blocks"] + truth_more["blocks"]
+    mine = sum(site["outstanding_blocks"] for site in report["sites"] if report.python_stack(site)[:1] and
+               report.python_stack(site)[0][1] == "<scale>")
+    # Nothing is invented, and what is not shown was counted as lost.
+    assert 0 < mine < blocks
+    assert mine + full >= blocks
+
+
+def test_a_full_map_is_said_in_text():
+    with pyleak.Target("scale.py") as target:
+        with pyleak.Tracer("-p", target.pid, "--exact", "-i", "1", "--max-memory", "16M", json_output=False) as tracer:
+            pyleak.wait_until(lambda: len(pyleak.breakpoints(target.pid)) > 100)
+            target.ask("fill", "1000", "30", timeout=180)
+            tracer.process.send_signal(2)
+            text = "".join(iter(lambda: tracer.output.get(pyleak.PATIENCE)[1] or "", ""))
+            assert tracer.process.wait(pyleak.PATIENCE) == 0
+    last = text[text.rindex("RSS"):]
+    assert "full" in last and "nothing lost" not in last
+
+
+def test_too_little_memory_is_refused_in_one_line():
+    with pyleak.Target("scale.py") as target:
+        done = pyleak.run("-q", "-p", target.pid, "--exact", "-n", "1", "-i", "0.5", "--max-memory", "1")
+        assert done.returncode in (1, 2, 3) and done.stderr.count("\n") == 1
