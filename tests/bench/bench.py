@@ -90,7 +90,7 @@ def first_report_times(python):
 
 
 def processor_seconds(pid):
-    fields = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()
+    fields = pyleak.read("/proc/%d/stat" % pid).rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
@@ -105,7 +105,7 @@ def show_scale():
             for _ in range(4):
                 tracer.wait_for_report()
             spent = (processor_seconds(tracer.pid) - started) / 4
-            status = open("/proc/%d/status" % tracer.pid).read()
+            status = pyleak.read("/proc/%d/status" % tracer.pid)
             resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
             maps = sum(each.get("bytes_memlock", 0) for each in held("map", tracer.pid)) / 2**20
             report = tracer.finish()
@@ -118,7 +118,7 @@ def show_scale():
 def main():
     if os.geteuid() != 0:
         sys.exit("make bench needs root: sudo make bench")
-    before = open(STATISTICS).read()
+    before = pyleak.read(STATISTICS)
     try:
         with open(STATISTICS, "w") as file:
             file.write("1")

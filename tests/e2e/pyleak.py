@@ -54,6 +54,10 @@ def interpreter(name):
     return next(each for each in INTERPRETERS if each.name == name)
 
 
+def read(path):
+    return pathlib.Path(path).read_text(encoding="utf-8")
+
+
 @functools.lru_cache(maxsize=None)
 def scratch():
     """A folder for this run, that goes with it."""
@@ -91,7 +95,7 @@ def compile_c(name, text, *flags):
 def marks(path):
     """The lines of a source file that are marked "# LEAK:name": {name: line}."""
     found = {}
-    for number, line in enumerate(open(path, encoding="utf-8"), 1):
+    for number, line in enumerate(read(path).splitlines(), 1):
         for name in re.findall(r"# LEAK:(\w+)", line):
             found[name] = number
     return found

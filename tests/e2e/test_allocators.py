@@ -17,7 +17,7 @@ LIBRARIES = {
 def test_a_preloaded_malloc_is_counted_to_the_byte(some_python, library):
     assert glob.glob(LIBRARIES[library]), LIBRARIES[library]
     with pyleak.Target("leaks.py", some_python, {"LD_PRELOAD": LIBRARIES[library]}) as target:
-        assert LIBRARIES[library].rsplit("/", 1)[1] in open("/proc/%d/maps" % target.pid).read()
+        assert LIBRARIES[library].rsplit("/", 1)[1] in pyleak.read("/proc/%d/maps" % target.pid)
         with pyleak.attach(target) as tracer:
             truth = target.ask("leak")["expected"]
             seen = tracer.finish().by_line(target.script)

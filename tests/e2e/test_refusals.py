@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What pyleak cannot or must not trace: one line that says why, the right exit status, nothing attached."""
 import os
+import pathlib
 import shutil
 import struct
 import subprocess
@@ -42,24 +43,24 @@ def process():
 
 
 def wait_for_mapping(pid, text):
-    pyleak.wait_until(lambda: text in open("/proc/%d/maps" % pid).read())
+    pyleak.wait_until(lambda: text in pyleak.read("/proc/%d/maps" % pid))
 
 
 def sleeping(pid):
     """In the system call of time.sleep(), which differs by version: select, nanosleep, clock_nanosleep, pselect6."""
-    return open("/proc/%d/syscall" % pid).read().split()[0] in ("23", "35", "230", "270")
+    return pyleak.read("/proc/%d/syscall" % pid).split()[0] in ("23", "35", "230", "270")
 
 
 def test_no_such_process():
     # Above the largest pid that the kernel hands out.
-    limit = int(open("/proc/sys/kernel/pid_max").read())
+    limit = int(pyleak.read("/proc/sys/kernel/pid_max"))
     message = refused(pyleak.run("-p", limit + 1), 4)
     assert str(limit + 1) in message
 
 
 def test_a_zombie_is_gone():
     child = subprocess.Popen(["true"])
-    pyleak.wait_until(lambda: ") Z " in open("/proc/%d/stat" % child.pid).read())
+    pyleak.wait_until(lambda: ") Z " in pyleak.read("/proc/%d/stat" % child.pid))
     refused(pyleak.run("-p", child.pid), 4)
     child.wait()
 
@@ -136,7 +137,7 @@ def copied_interpreter(name, change):
         ("bin/python3.13", "bin/python3.99"),
         ("lib/libpython3.13.so.1.0", "lib/libpython3.99.so.1.0"),
     ):
-        data = open(os.path.join(prefix, source), "rb").read()
+        data = pathlib.Path(os.path.join(prefix, source)).read_bytes()
         (root / destination).write_bytes(change(data))
         (root / destination).chmod(0o755)
     for name in ("python3.13", "python3.99"):  # getpath.py has the version from the code, others from strings

@@ -7,7 +7,7 @@ PER_STACK = 200
 
 
 def resident(pid):
-    for line in open("/proc/%d/status" % pid):
+    for line in pyleak.read("/proc/%d/status" % pid).splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) * 1024
     raise AssertionError("no VmRSS")
