@@ -142,6 +142,8 @@ static void check_stacks(const char *program, const char *script, const char *pr
 			interpreter = discover(process);
 			assert_string_equal(interpreter->version, version);
 			assert_int_equal(interpreter->allocator, ALLOCATOR_PYMALLOC);
+			/* pyenv carries bpo-27987 back to 2.7 and 3.6, whose rows say 8 */
+			assert_int_equal(interpreter->layout.pool_alignment, 16);
 			if (preload)
 				assert_true(interpreter->stripped && interpreter->shared);
 		}
