@@ -90,8 +90,11 @@ static __noinline void resolve_slow_path(struct event *event)
 		return; /* freed since, or there was no memory: nothing to account */
 	if (!pool_header_read(target, pool, &header))
 		goto lost;
+	/* Another pool is the last: the new one has gone, which it does when its only block is freed. */
+	if (header.count != 1)
+		return;
 	size = ((__u64)header.szidx + 1) * target->layout.pool_alignment;
-	if (header.count != 1 || header.nextoffset < PYLEAK_POOL_HEADER_SIZE)
+	if (header.nextoffset < PYLEAK_POOL_HEADER_SIZE)
 		goto lost;
 	block = only_block(pool, size, header.nextoffset, header.freeblock);
 	if (!block)

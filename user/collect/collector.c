@@ -305,9 +305,9 @@ static void finish_process(struct collector *collector, struct snapshot *snapsho
 
 		snapshot->rss_bytes = usage.rss_bytes;
 		snapshot->threads = usage.threads;
-		/* What it costs on top of what the program would have used without. */
+		/* On top of what the program would have used without; beyond 20x the difference is all error. */
 		if (cpu > 0)
-			snapshot->overhead_pct = 100 * cost / MAX(cpu - cost, cpu / 100);
+			snapshot->overhead_pct = 100 * cost / MAX(cpu - cost, cpu / 20);
 		collector->cpu_ns = usage.cpu_ns;
 	}
 	collector->events = events;
