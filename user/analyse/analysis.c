@@ -280,6 +280,8 @@ struct report *analysis_add(struct analysis *analysis, const struct snapshot *sn
 {
 	struct report *report = report_new(analysis, snapshot);
 	uint64_t snapshots = analysis->history->snapshots;
+	/* Of a target that has exited, the last look from before is reported once more. */
+	bool same_snapshot = snapshots && snapshot->taken_ns == analysis->previous_taken_ns;
 	guint i;
 
 	analysis->unresolved_blocks = 0;
@@ -296,7 +298,10 @@ struct report *analysis_add(struct analysis *analysis, const struct snapshot *sn
 			saturating_add(report->outstanding_blocks, context->live_blocks);
 	}
 	g_hash_table_foreach_remove(analysis->site_ids, is_gone, &snapshots);
-	history_commit(analysis->history, report->elapsed_s);
+	if (same_snapshot)
+		history_commit_again(analysis->history);
+	else
+		history_commit(analysis->history, report->elapsed_s);
 	report->growth_bytes = report->outstanding_bytes;
 	report->growth_bytes_per_s = per_second(report->growth_bytes, report->elapsed_s);
 	add_ranked_sites(report, analysis, snapshot, sources);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From snapshots to a report: growth, trend, confidence, ranking, verdict. Pure arithmetic: no kernel, no clock, no files (source
- * lines come through a callback).
+ * From snapshots to a report: growth, trend, confidence, ranking, verdict. Pure arithmetic: no
+ * kernel, no clock, no files (source lines come through a callback).
  */
 #ifndef PYLEAK_ANALYSE_ANALYSIS_H
 #define PYLEAK_ANALYSE_ANALYSIS_H
@@ -13,10 +13,12 @@ struct analysis_options {
 	enum group_by group_by;
 	enum sort_by sort_by;
 	uint32_t top;
-	char **include, **exclude; /* globs on files whose frames may lead a site; NULL-terminated or NULL */
+	char **include, **exclude; /* globs on files whose frames may lead a site; NULL-terminated
+				      or NULL */
 };
 
-/* What analysis asks of symbolize/ and of the disk. All strings it returns are borrowed for the call. */
+/* What analysis asks of symbolize/ and of the disk. All strings it returns are borrowed for the
+ * call. */
 struct analysis_sources {
 	/* The stack of context @id, or NULL while it is unknown. */
 	const struct stack *(*stack)(void *context, uint32_t id);
@@ -30,7 +32,8 @@ struct analysis;
 struct analysis *analysis_new(const struct analysis_options *options);
 void analysis_free(struct analysis *analysis);
 
-/* Adds @snapshot to the history and reports on it. The caller fills pid, seq and last. Free with report_free(). */
+/* Adds @snapshot to the history and reports on it. The caller fills pid, seq and last. Free with
+ * report_free(). */
 struct report *analysis_add(struct analysis *analysis, const struct snapshot *snapshot,
 			    const struct analysis_sources *sources);
 

@@ -108,10 +108,32 @@ static bool never_held_anything(const struct site_history *site)
 	return true;
 }
 
-void history_commit(struct history *history, double time)
+/* Makes the sums of every site its point at the last moment of the time axis. */
+static void write_last_points(struct history *history, bool same_snapshot)
 {
+	guint last = history->times->len - 1;
 	struct site_history *site;
 	GHashTableIter iter;
+
+	g_hash_table_iter_init(&iter, history->sites);
+	while (g_hash_table_iter_next(&iter, NULL, (void **)&site)) {
+		struct history_point point = { site->now.bytes, site->now.blocks };
+		int64_t before = site->previous_bytes;
+
+		site->start = MIN(site->start, last);
+		g_array_set_size(site->points, last + 1 - site->start);
+		g_array_index(site->points, struct history_point, last - site->start) = point;
+		site->interval_growth_bytes =
+			saturating_add(point.bytes, before == INT64_MIN ? INT64_MAX : -before);
+		site->intervals_grown += !same_snapshot && point.bytes > before;
+		site->previous_bytes = point.bytes;
+		if (never_held_anything(site))
+			g_hash_table_iter_remove(&iter);
+	}
+}
+
+void history_commit(struct history *history, double time)
+{
 	guint last;
 
 	if (history->last_is_kept && history->times->len == HISTORY_MAX_POINTS)
@@ -124,21 +146,13 @@ void history_commit(struct history *history, double time)
 	g_array_index(history->times, double, last) =
 		MAX(time, g_array_index(history->times, double, last - 1));
 	history->last_is_kept = history->snapshots % history->stride == 0;
-	g_hash_table_iter_init(&iter, history->sites);
-	while (g_hash_table_iter_next(&iter, NULL, (void **)&site)) {
-		struct history_point point = { site->now.bytes, site->now.blocks };
+	write_last_points(history, false);
+}
 
-		site->start = MIN(site->start, last);
-		g_array_set_size(site->points, last + 1 - site->start);
-		g_array_index(site->points, struct history_point, last - site->start) = point;
-		site->interval_growth_bytes = saturating_add(
-			point.bytes,
-			site->previous_bytes == INT64_MIN ? INT64_MAX : -site->previous_bytes);
-		site->intervals_grown += point.bytes > site->previous_bytes;
-		site->previous_bytes = point.bytes;
-		if (never_held_anything(site))
-			g_hash_table_iter_remove(&iter);
-	}
+void history_commit_again(struct history *history)
+{
+	if (history->snapshots)
+		write_last_points(history, true);
 }
 
 double *history_bytes(const struct history *history, const struct site_history *site)

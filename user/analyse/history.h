@@ -59,6 +59,9 @@ struct site_history *history_site(struct history *history, uint64_t id);
  * forgotten.
  */
 void history_commit(struct history *history, double time);
+/* Ends one more look at the snapshot that the last point is from: no moment is added, no interval
+ * counted. */
+void history_commit_again(struct history *history);
 /* Sets every site's sums to nothing, before a snapshot's contexts are added. */
 void history_begin(struct history *history);
 

@@ -9,7 +9,7 @@
 enum { MIN_INTERVALS = 4, MIN_INTERVALS_WITHOUT_SURVIVAL = 8, MIN_RECENT_INTERVALS = 3 };
 static const double SIGNIFICANT = 0.05, BEYOND_DOUBT = 0.001;
 static const double LARGE_RISE = 0.25;
-static const double PLATEAU_SLOPE = 0.1, SLOWING_SLOPE = 0.5, SLOWING_GAIN = 0.25;
+static const double PLATEAU_SLOPE = 0.1, SLOWING_SLOPE = 0.6, SLOWING_GAIN = 0.25;
 static const double LET_GO = 0.3, SHRUNK = 0.05, SMALL_STEP = 0.02;
 static const double KEPT = 0.8;
 
