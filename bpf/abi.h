@@ -86,6 +86,7 @@ struct python_layout {
 	__u32 pool_size;	/* 4096 or 16384 */
 	__u32 pool_alignment;	/* of blocks: 8 or 16 */
 	__u32 arena_size;
+	__u32 code_filename, code_name; /* of the pointers that tell a code object from a later one at its address */
 	__u32 reserved;
 	__u64 arena_alloc;	/* address of the function that maps arenas; 0: unknown */
 	__u64 none_object;	/* address of None where a frame's code may be None; 0: unknown */
@@ -95,6 +96,8 @@ struct python_layout {
 struct raw_frame {
 	__u64 code;	   /* address of the code object */
 	__s64 instruction; /* f_lasti, or bytes from the start of the code object, by python_layout.instruction */
+	/* Of the code object when its stack was new: addresses of str objects, which mostly outlive it. 0: unreadable. */
+	__u64 filename, name;
 };
 
 /* [start, end) in the target's address space. */

@@ -18,20 +18,42 @@ static __always_inline void context_freed(__u32 id, __u64 size)
 	__sync_fetch_and_add(&context->free_bytes, size);
 }
 
+struct identify {
+	struct thread *thread;
+	const struct python_layout *layout;
+};
+
+static long identify_step(__u64 step, struct identify *identify)
+{
+	struct raw_frame *frame = &identify->thread->frames[step & (PYLEAK_MAX_FRAMES - 1)];
+
+	if (bpf_probe_read_user(&frame->filename, 8, (void *)(frame->code + identify->layout->code_filename)))
+		frame->filename = 0;
+	if (bpf_probe_read_user(&frame->name, 8, (void *)(frame->code + identify->layout->code_name)))
+		frame->name = 0;
+	return 0;
+}
+
 static __noinline void send_stack(struct event *event, struct traced_context *context, __u32 id)
 {
 	struct thread *thread = event->thread;
-	__u32 count = thread->walk_count;
+	__u32 count = thread->walk_count, length;
+	struct identify identify = { .thread = thread, .layout = &event->target->layout };
 
 	if (count > PYLEAK_MAX_FRAMES)
 		return;
+	bpf_loop(count, identify_step, &identify, 0);
 	thread->event.context = id;
 	thread->event.target = event->index;
 	thread->event.family = context->family;
 	thread->event.count = count;
 	thread->event.truncated = thread->walk_cut != CUT_NOT;
-	if (bpf_ringbuf_output(&events, &thread->event,
-			       sizeof(thread->event) + count * sizeof(struct raw_frame), 0))
+	length = sizeof(thread->event) + count * sizeof(struct raw_frame);
+	/* Known already, but the verifier forgets the bound on the way. */
+	asm volatile("" : "+r"(length));
+	if (length > sizeof(thread->event) + sizeof(thread->frames))
+		return;
+	if (bpf_ringbuf_output(&events, &thread->event, length, 0))
 		lose(event->target, LOST_EVENTS_FULL);
 	else
 		context->sent = 1;

@@ -207,6 +207,8 @@ static void fill_layout(struct interpreter *interpreter)
 	layout->owner_boundary_min = facts->owner_boundary_min;
 	layout->owner_boundary_max = facts->owner_boundary_max;
 	layout->code_tag_mask = facts->code_tag_mask;
+	layout->code_filename = facts->code_filename;
+	layout->code_name = facts->code_qualname ? facts->code_qualname : facts->code_name;
 	layout->pool_size = facts->pool_size;
 	layout->pool_alignment = facts->pool_alignment;
 	layout->arena_size = facts->arena_size;

@@ -6,6 +6,8 @@
 
 #include "cpython/code.h"
 
+enum { MAX_NAME_BYTES = 4096 };
+
 struct names {
 	const struct process *process;
 	const struct interpreter *interpreter;
@@ -76,15 +78,20 @@ static const char *absolute_file(const struct names *names, const char *file)
 	return g_intern_string(path && !access(path, F_OK) ? absolute : file);
 }
 
-static struct known_code *find_code(struct names *names, uint64_t address)
+static bool is_of(const struct known_code *code, const struct raw_frame *raw)
 {
-	struct known_code *code = g_hash_table_lookup(names->codes, &address);
-	const struct memory *memory = &names->process->memory.base;
+	return code->object->filename_address == raw->filename && code->object->name_address == raw->name;
+}
+
+/* The code object that the frame ran, if it still is at its address; NULL when it has died. */
+static struct known_code *find_code(struct names *names, const struct raw_frame *raw)
+{
+	struct known_code *code = g_hash_table_lookup(names->codes, &raw->code);
 	struct code_object *object;
 
-	if (code && code_object_is_same(memory, &names->interpreter->facts, address, code->object))
+	if (code && is_of(code, raw))
 		return code;
-	object = code_object_read(memory, &names->interpreter->facts, address);
+	object = code_object_read(&names->process->memory.base, &names->interpreter->facts, raw->code);
 	if (!object)
 		return NULL;
 	if (code) {
@@ -92,25 +99,40 @@ static struct known_code *find_code(struct names *names, uint64_t address)
 		code_object_free(code->object);
 	} else {
 		code = g_new0(struct known_code, 1);
-		code->address = address;
+		code->address = raw->code;
 		code->contexts = g_array_new(false, false, sizeof(uint32_t));
 		g_hash_table_insert(names->codes, &code->address, code);
 	}
 	code->object = object;
 	code->file = absolute_file(names, object->filename);
 	code->function = g_intern_string(object->function);
-	return code;
+	return is_of(code, raw) ? code : NULL;
+}
+
+/* A code object that has died leaves its strings, as a rule: the module's other functions have the same file name. */
+static bool name_dead_frame(struct names *names, const struct raw_frame *raw, struct frame *frame)
+{
+	const struct memory *memory = &names->process->memory.base;
+	const struct python_facts *facts = &names->interpreter->facts;
+	g_autofree char *file = python_string_read(memory, facts, raw->filename, MAX_NAME_BYTES);
+	g_autofree char *function = python_string_read(memory, facts, raw->name, MAX_NAME_BYTES);
+
+	if (!file || !function)
+		return false;
+	frame->file = absolute_file(names, file);
+	frame->function = g_intern_string(function);
+	return true;
 }
 
 static bool name_frame(struct names *names, uint32_t context, const struct raw_frame *raw, struct frame *frame)
 {
-	struct known_code *code = names->interpreter ? find_code(names, raw->code) : NULL;
+	struct known_code *code = names->interpreter ? find_code(names, raw) : NULL;
 
 	frame->kind = FRAME_PYTHON;
 	if (!code) {
 		frame->function = g_intern_static_string("?");
 		frame->file = g_intern_static_string("?");
-		return false;
+		return names->interpreter && name_dead_frame(names, raw, frame);
 	}
 	frame->file = code->file;
 	frame->function = code->function;
