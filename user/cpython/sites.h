@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Allocation sites: every copy of pymalloc's fast path in an interpreter's code. Each is a conditional jump (which the
- * kernel emulates) that follows
- *	P = usedpools[class]; compare P with P->nextpool (offset 0x10)
- * and whose not-equal side takes P->freeblock (offset 8) and increments P->ref.count (offset 0).
- * Source: Objects/obmalloc.c, pymalloc_alloc(), CPython 2.7 to 3.15 (2.7 to 3.6: _PyObject_Alloc).
+ * Allocation sites: every copy of pymalloc's fast path in an interpreter's code. Each is a
+ *conditional jump (which the kernel emulates) that follows P = usedpools[class]; compare P with
+ *P->nextpool (offset 0x10) and whose not-equal side takes P->freeblock (offset 8) and increments
+ *P->ref.count (offset 0). Source: Objects/obmalloc.c, pymalloc_alloc(), CPython 2.7 to 3.15 (2.7
+ *to 3.6: _PyObject_Alloc).
  */
 #ifndef PYLEAK_CPYTHON_SITES_H
 #define PYLEAK_CPYTHON_SITES_H
@@ -15,17 +15,30 @@
 #include "elf/image.h"
 
 struct allocation_site {
-	uint64_t offset;    /* of the jump, bytes into the file */
+	uint64_t offset;	 /* of the jump, bytes into the file */
 	uint32_t pt_regs_offset; /* where struct pt_regs keeps P at the jump, bytes */
 };
 
 /*
- * Disassembles the whole of @image. Returns a GArray of struct allocation_site sorted by offset, at least one; NULL and
- * @error (UNSUPPORTED) when none is found. g_array_unref() it.
+ * Disassembles the whole of @image, function by function. Returns a GArray of struct
+ * allocation_site sorted by offset, at least one, to g_array_unref(). NULL and @error (UNSUPPORTED)
+ * when none is found.
  */
 GArray *allocation_sites_find(struct elf_image *image, GError **error);
 
-/* The same through a cache on disk keyed by build id (no build id: no cache). @cache_folder NULL: the default one. */
+/*
+ * Appends the sites in the function at @range to @sites, unsorted. @range must be one of
+ * elf_image_functions(): others may start amid an instruction.
+ */
+void allocation_sites_in_function(const struct elf_image *image, const struct elf_range *range,
+				  GArray *sites);
+
+/*
+ * The same as allocation_sites_find() through a cache on disk, one file for each build id (no build
+ * id: no cache). @cache_folder NULL: /var/cache/pyleak for root, else pyleak in the user's cache
+ * folder. What is read there is checked against the image's code; whatever is wrong with the cache,
+ * the sites are searched for instead.
+ */
 GArray *allocation_sites_cached(struct elf_image *image, const char *cache_folder, GError **error);
 
 #endif
