@@ -30,23 +30,26 @@ def test_a_preloaded_malloc_is_counted_to_the_byte(some_python, library):
 
 
 def spent(python, size, allocator):
-    """Bytes that a request of size costs under PYTHONMALLOC=allocator."""
-    if allocator == "debug":
-        # Size, forbidden bytes at both ends, and a serial number before 3.8 (bpo-37732): Objects/obmalloc.c.
-        size += 32 if python.version < (3, 8) else 24
-        if size <= 512:
-            alignment = 16 if python.version >= (3, 7) else 8
-            return -(-size // alignment) * alignment
-    return size
+    """Bytes that a request of size costs under PYTHONMALLOC=allocator (Objects/obmalloc.c)."""
+    # Size and forbidden bytes at both ends; before 3.8 a serial number too (bpo-37732).
+    hook = 32 if python.version < (3, 8) else 24
+    if allocator == "malloc":
+        return size
+    if allocator == "malloc_debug":
+        return size + hook
+    # What is too large for pymalloc goes through the hooks of the raw domain as well.
+    return -(-(size + hook) // 16) * 16 if size + hook <= 512 else size + 2 * hook
 
 
-@pytest.mark.parametrize("allocator", ["malloc", "debug"])
+@pytest.mark.parametrize("allocator", ["malloc", "malloc_debug", "pymalloc_debug"])
 @pytest.mark.parametrize("python", [p for p in pyleak.INTERPRETERS if p.version >= (3, 6)], ids=repr)
-def test_pythonmalloc_is_recognised_and_counted(python, allocator):
+def test_pythonmalloc_is_named_and_counted(python, allocator):
     with pyleak.Target("leaks.py", python, {"PYTHONMALLOC": allocator}) as target:
         with pyleak.attach(target) as tracer:
             target.ask("leak")
             report = tracer.finish()
+            assert allocator.split("_")[0] in tracer.header["targets"][0]["allocator"]
+            assert ("debug" in tracer.header["targets"][0]["allocator"]) == ("debug" in allocator)
     seen = report.by_line(target.script)
     overhead = 33  # sys.getsizeof(b"")
     expected = {

@@ -6,10 +6,20 @@ import pytest
 
 import pyleak
 
+ALIGNMENT = 16  # of pymalloc blocks, in all interpreters here: oracles/blocks.py measures it
 # What the C extension and the interpreter's own objects leave on each marked line; see targets/leaks.py.
 NATIVE = sorted(name for name in pyleak.marks(str(pyleak.TARGETS / "leaks.py")) if name.startswith("ext_"))
 OBJECTS = ["bytes", "largest_small", "smallest_large", "strings", "tuples", "floats", "integers", "slotted",
            "dicts", "lists", "sets", "megabytes", "append"]
+
+
+def kinds(python):
+    """2.7 carves floats out of blocks of its own, 41 at a time, and so many that no count can be foretold."""
+    return OBJECTS if python.version >= (3,) else [kind for kind in OBJECTS if kind != "floats"]
+
+
+CASES = [pytest.param(python, kind, id="%s-%s" % (python, kind))
+         for python in pyleak.INTERPRETERS for kind in kinds(python)]
 
 
 @functools.lru_cache(maxsize=None)
@@ -34,7 +44,7 @@ def compare(python, names):
     assert not wrong, wrong
 
 
-@pytest.mark.parametrize("kind", OBJECTS)
+@pytest.mark.parametrize("python, kind", CASES)
 def test_objects_are_counted_to_the_block(python, kind):
     compare(python, [kind])
 
@@ -50,19 +60,18 @@ def test_numpy_arrays_are_counted_with_their_data():
 def test_lines_agree_with_tracemalloc(python):
     """A second, identical run inside which tracemalloc counts: blocks by line, and bytes rounded as pymalloc rounds."""
     if python.version < (3, 6):
-        compare(python, OBJECTS)  # no tracemalloc there: by construction only
+        compare(python, kinds(python))  # no tracemalloc there: by construction only
         return
     with pyleak.Target("leaks.py", python) as twin:
         oracle = twin.ask("oracle")
     _, report, script = leak_and_report(python)
     seen = report.by_line(script)
     marks = pyleak.marks(script)
-    alignment = 16 if python.version >= (3, 7) else 8
     wrong = {}
     for name in OBJECTS + ["instances", "instance_dicts"]:
         sizes = oracle.get(str(marks[name]), [])
         blocks = sum(count for _, count in sizes)
-        octets = sum(count * (size if size > 512 else -(-size // alignment) * alignment) for size, count in sizes)
+        octets = sum(count * (size if size > 512 else -(-size // ALIGNMENT) * ALIGNMENT) for size, count in sizes)
         found = seen.get(marks[name], [0, 0])
         if found != [blocks, octets]:
             wrong[name] = "tracemalloc %s, reported %s" % ([blocks, octets], found)
@@ -79,14 +88,17 @@ def test_no_allocation_site_is_missed(python):
 
 
 def test_totals_agree_with_the_interpreters_own_count(python):
-    truth, report, _ = leak_and_report(python)
+    truth, report, script = leak_and_report(python)
     if python.version < (3, 6):
         assert truth["allocated_blocks"] == 0  # sys.getallocatedblocks() came with 3.4
-        expected = sum(truth["expected"][kind]["blocks"] for kind in OBJECTS)
+        expected = sum(truth["expected"][kind]["blocks"] for kind in kinds(python))
         assert report["totals"]["outstanding_blocks"] >= expected
         return
-    small = sum(site["outstanding_blocks"] for site in report["sites"] if site["family"] == "pymalloc")
-    assert small == pytest.approx(truth["allocated_blocks"], rel=0.01)
+    # The interpreter counts its large objects too, but not what the extension (and numpy) takes from malloc.
+    lines = {pyleak.marks(script)[name] for name in truth["expected"] if name.startswith("ext_") or "arrays" in name}
+    elsewhere = sum(counts[0] for line, counts in report.by_line(script).items() if line in lines)
+    interpreters = report["totals"]["outstanding_blocks"] - elsewhere
+    assert interpreters == pytest.approx(truth["allocated_blocks"], rel=0.01)
     assert report["totals"]["outstanding_blocks"] == sum(s["outstanding_blocks"] for s in report["sites"])
     assert report["totals"]["outstanding_bytes"] == sum(s["outstanding_bytes"] for s in report["sites"])
 

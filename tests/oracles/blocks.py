@@ -3,8 +3,18 @@
 import sys
 
 SMALL_REQUEST = 512  # pymalloc serves up to this many bytes (Objects/obmalloc.c, SMALL_REQUEST_THRESHOLD)
-ALIGNMENT = 16 if sys.version_info >= (3, 7, 4) else 8  # 16 since 3.7.4 (bpo-36618, bpo-27987)
 GC_HEADER = sys.getsizeof([]) - [].__sizeof__()
+
+
+def _alignment():
+    """Measured: the distance of neighbours whose request is 8 more than a multiple of 16."""
+    length = 8 + 16 * 20 - sys.getsizeof(b"")
+    addresses = sorted(id(each) for each in [b"x" * (length + 0 * i) for i in range(500)])
+    step = min(later - earlier for earlier, later in zip(addresses, addresses[1:]))
+    return 8 if step == 8 + 16 * 20 else 16
+
+
+ALIGNMENT = _alignment()
 
 
 def block(request):

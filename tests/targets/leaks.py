@@ -171,7 +171,8 @@ def leak_natively():
 def leak_arrays():
     if numpy is None:
         raise RuntimeError("this interpreter has no numpy")
-    spare = [numpy.empty(1000) for _ in range(100)]  # empties numpy's caches of shapes and of small data
+    # Empties numpy's caches of shapes.
+    spare = [(numpy.empty(1000), numpy.empty((2, 2))) for _ in range(100)]
     target.HELD.append(spare)
     KEPT["arrays"] = [None] * 500
     KEPT["large_arrays"] = [None] * 10
@@ -191,8 +192,8 @@ def leak_arrays():
 
 
 def leak(*kinds):
-    target.drain_free_lists(deep=True)
     before = sys.getallocatedblocks() if hasattr(sys, "getallocatedblocks") else 0
+    target.drain_free_lists(deep=True)
     expected = leak_objects()
     after = sys.getallocatedblocks() if hasattr(sys, "getallocatedblocks") else 0
     expected.update(leak_natively())

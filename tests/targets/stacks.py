@@ -10,6 +10,9 @@ import time
 import leakext
 import target
 
+if sys.version_info >= (3, 6):
+    import coroutines
+
 N = 500
 BYTE = b"x"
 KEPT = {}
@@ -37,16 +40,13 @@ def record(name):
 
 def nested():
     def inner():
-        kept = record("nested")
         for i in range(N):
             record("nested")[i] = BYTE * 40  # LEAK:nested
-        return kept
 
-    return inner()
+    inner()
 
 
 def by_generator():
-    record("generator")
     for i in range(N):
         record("generator")[i] = BYTE * 40  # LEAK:generator
         yield i
@@ -174,8 +174,6 @@ def run(*paths):
     for path in paths:
         run_foreign(path)
     if sys.version_info >= (3, 6):
-        import coroutines
-
         coroutines.run(record, N)
     return SEEN
 

@@ -18,6 +18,7 @@ def reply(message):
 
 
 def serve(**handlers):
+    grow_arenas()
     reply({"ready": True, "pid": os.getpid(), "version": list(sys.version_info[:3])})
     while True:
         line = sys.stdin.readline()
@@ -28,6 +29,12 @@ def serve(**handlers):
             reply({"done": words[0], "result": handlers[words[0]](*words[1:])})
         except Exception:
             reply({"error": traceback.format_exc()})
+
+
+def grow_arenas():
+    """Makes pymalloc's table of arenas large enough for what follows: growing it would be a malloc on some line."""
+    spare = [b"x" * 400 + str(number).encode("ascii") for number in range(60000)]
+    del spare
 
 
 def drain_free_lists(deep=False):
@@ -41,7 +48,7 @@ def drain_free_lists(deep=False):
     count = 2100 if deep else 50
     for size in range(1, 6):
         HELD.append([tuple([None] * size) for _ in range(count)])
-    HELD.append([u"x" * 3 for _ in range(count)])
+    HELD.append([u"x" * (3 + number % 2) for number in range(count)])
     count = 200 if deep else 50
     HELD.append([float(number) for number in range(count)])
     HELD.append([{"key": None} for _ in range(count)])

@@ -156,10 +156,6 @@ static void add_notes(struct traced_process *target, struct report *report, bool
 	if (target->interpreter->tracemalloc)
 		g_ptr_array_add(report->notes, g_strdup("tracemalloc is running in the process: its own memory "
 							"is among the sites"));
-	if (target->interpreter->allocator != ALLOCATOR_PYMALLOC &&
-	    target->interpreter->allocator != ALLOCATOR_UNKNOWN)
-		g_ptr_array_add(report->notes, g_strdup_printf("the objects' allocator is %s",
-							       object_allocator_name(target->interpreter->allocator)));
 }
 
 struct report *traced_process_report(struct traced_process *target, double min_age_s, GError **error)
@@ -223,6 +219,8 @@ struct report_target *traced_process_header(const struct traced_process *target)
 	header->python_version = g_strdup(target->interpreter->version);
 	header->shared = target->interpreter->shared;
 	header->stripped = target->interpreter->stripped;
-	header->allocator = g_strdup(object_allocator_name(target->interpreter->allocator));
+	/* A command that has just been started has not chosen one yet. */
+	if (target->interpreter->allocator != ALLOCATOR_UNKNOWN)
+		header->allocator = g_strdup(object_allocator_name(target->interpreter->allocator));
 	return header;
 }

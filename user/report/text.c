@@ -186,15 +186,29 @@ static void write_evidence(struct line *line, const struct site *site, bool verb
 	g_string_free(text, TRUE);
 }
 
-static void write_site(struct line *line, const struct site *site, guint rank, bool verbose)
+/*
+ * Over the whole trace, but of what does not grow any more over the last interval: beside "steady"
+ * the reader wants to see that it is.
+ */
+static double shown_rate(const struct site *site, double interval_s)
 {
+	bool grows = site->verdict == VERDICT_LEAK || site->verdict == VERDICT_GROWING;
+
+	if (grows || !(interval_s > 0))
+		return site->growth_bytes_per_s;
+	return site->interval_growth_bytes / interval_s;
+}
+
+static void write_site(struct line *line, const struct report *report, guint index, bool verbose)
+{
+	const struct site *site = &g_array_index(report->sites, struct site, index);
 	const char *mark = site->estimated ? "~" : "";
-	g_autofree char *rate = units_rate(site->growth_bytes_per_s);
+	g_autofree char *rate = units_rate(shown_rate(site, report->interval_s));
 	g_autofree char *bytes = units_bytes(site->outstanding_bytes, false);
 	g_autofree char *blocks = units_count(site->outstanding_blocks);
 	g_autofree char *age = units_duration(site->oldest_age_s);
 
-	line_addf(line, COLOUR_NONE, "%2u", rank);
+	line_addf(line, COLOUR_NONE, "%2u", index + 1);
 	line_tab(line, INDENT);
 	write_verdict(line, site);
 	line_tab(line, RATE_COLUMN);
@@ -251,8 +265,7 @@ static bool text_report(FILE *stream, const struct report_style *style,
 	write_process(&line, header, report);
 	line_end(&line);
 	for (i = 0; i < report->sites->len; i++)
-		write_site(&line, &g_array_index(report->sites, struct site, i), i + 1,
-			   style->verbose);
+		write_site(&line, report, i, style->verbose);
 	if (!report->sites->len)
 		line_paragraph(&line, INDENT,
 			       "Nothing that was allocated since pyleak attached is still there: "
