@@ -172,7 +172,7 @@ def leak_arrays():
     if numpy is None:
         raise RuntimeError("this interpreter has no numpy")
     # Empties numpy's caches of shapes.
-    spare = [(numpy.empty(1000), numpy.empty((2, 2))) for _ in range(100)]
+    spare = [(numpy.empty(1000), numpy.empty((2, 2))) for _ in range(100)]  # LEAK:spare_arrays
     target.HELD.append(spare)
     KEPT["arrays"] = [None] * 500
     KEPT["large_arrays"] = [None] * 10
