@@ -92,10 +92,10 @@ static bool is_count_plus_one(const struct value_trace *trace, uint32_t value, u
 static void fast_path_note(struct fast_path *path, const struct value_trace *trace, uint32_t pool)
 {
 	const struct store *store = &trace->store;
-	const struct value *stored = &trace->values[store->value];
 
 	if (store->kind == STORE_NONE || store->base != pool)
 		return;
+	const struct value *stored = &trace->values[store->value];
 	if (store->displacement == POOL_COUNT &&
 	    (store->kind == STORE_INCREMENT || is_count_plus_one(trace, store->value, pool)))
 		path->counted = true;

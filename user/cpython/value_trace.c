@@ -20,7 +20,7 @@ void value_trace_init(struct value_trace *trace, const ZydisDecoder *decoder)
 	trace->decoder = decoder;
 	trace->count = 0;
 	trace->compared = false;
-	trace->store.kind = STORE_NONE;
+	trace->store = (struct store){ .kind = STORE_NONE };
 	for (int i = 0; i < VALUE_TRACE_REGISTERS; i++)
 		trace->registers[i] = value_new(trace, VALUE_OPAQUE, 0, 0);
 }
