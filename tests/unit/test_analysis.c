@@ -243,7 +243,6 @@ static void ids_depend_on_names_only(void **state)
 	uint64_t id = group_site_id(GROUP_BY_STACK, FAMILY_PYMALLOC, &first, 0);
 
 	(void)state;
-	/* Fixed for ever: dashboards and saved reports refer to it. */
 	assert_true(id == group_site_id(GROUP_BY_STACK, FAMILY_PYMALLOC, &first, 1));
 	assert_true(id != group_site_id(GROUP_BY_STACK, FAMILY_MALLOC, &first, 0));
 	assert_true(id != group_site_id(GROUP_BY_STACK, FAMILY_PYMALLOC, &second, 0));

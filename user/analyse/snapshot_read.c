@@ -116,7 +116,7 @@ static struct stack *read_stack(struct reader *reader, const json_t *object)
 		frame->kind = get_boolean(reader, item, "native") ? FRAME_NATIVE : FRAME_PYTHON;
 		frame->function = get_text(reader, item, "function");
 		frame->file = get_text(reader, item, "file");
-		frame->line = (int32_t)get_integer(reader, item, "line", 0, INT32_MAX);
+		frame->line = (int32_t)get_integer(reader, item, "line", INT32_MIN, INT32_MAX);
 		frame->module = get_text(reader, item, "module");
 		frame->offset = get_count(reader, item, "offset");
 	}

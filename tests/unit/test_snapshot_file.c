@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Reports from a recording, with no kernel and no root. The recording is what sample.h describes,
+ * written by `PYLEAK_RECORD=1 build/tests/unit/test_snapshot_file`.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "analyse/snapshot_file.h"
+#include "report/writer.h"
+#include "tests/unit/sample.h"
+
+static void write_sample(FILE *stream)
+{
+	GHashTable *stacks = sample_stacks();
+	const struct analysis_sources sources = { sample_stack, NULL, stacks };
+	int n;
+
+	for (n = 1; n <= SAMPLE_SNAPSHOTS; n++) {
+		struct snapshot *snapshot = sample_snapshot(n);
+
+		assert_true(snapshot_write(stream, snapshot, &sources, NULL));
+		snapshot_free(snapshot);
+	}
+	g_hash_table_unref(stacks);
+}
+
+/* free() */
+static char *sample_text(size_t *size)
+{
+	char *text = NULL;
+	FILE *stream = open_memstream(&text, size);
+
+	write_sample(stream);
+	fclose(stream);
+	return text;
+}
+
+static void the_recording_is_what_the_sample_writes(void **state)
+{
+	g_autofree char *recorded = NULL;
+	gsize recorded_size;
+	size_t size;
+	char *text = sample_text(&size);
+
+	(void)state;
+	assert_true(g_file_get_contents(SAMPLE_RECORDING, &recorded, &recorded_size, NULL));
+	assert_int_equal(recorded_size, size);
+	assert_memory_equal(recorded, text, size);
+	free(text);
+}
+
+/* Analyses the recording and writes every report with @writer; free(). */
+static char *reports_from_recording(const struct report_writer *writer)
+{
+	const struct report_style style = { .width = 80 };
+	const struct analysis_options options = { .top = 10 };
+	struct analysis *analysis = analysis_new(&options);
+	struct report_header *header = sample_header();
+	FILE *recording = fopen(SAMPLE_RECORDING, "r");
+	struct saved_snapshot *saved;
+	g_autoptr(GError) error = NULL;
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+	uint64_t seq = 0;
+
+	assert_non_null(recording);
+	while ((saved = snapshot_read(recording, &error))) {
+		const struct analysis_sources sources = { saved_snapshot_stack, NULL, saved };
+		struct report *report = analysis_add(analysis, saved->snapshot, &sources);
+
+		report->pid = 4242;
+		report->seq = ++seq;
+		assert_true(writer->report(stream, &style, header, report));
+		report_free(report);
+		saved_snapshot_free(saved);
+	}
+	assert_null(error);
+	assert_int_equal(seq, SAMPLE_SNAPSHOTS);
+	fclose(stream);
+	fclose(recording);
+	report_header_free(header);
+	analysis_free(analysis);
+	return text;
+}
+
+static void a_text_report_comes_from_a_recording(void **state)
+{
+	char *text = reports_from_recording(&text_writer);
+
+	(void)state;
+	assert_non_null(strstr(text, "LEAK 98 %     +2.1 MiB/min    2.1 MiB in 9,000 blocks"));
+	assert_non_null(strstr(text, "/srv/shop/app.py:8  handle"));
+	free(text);
+}
+
+/* The id of a site never changes: dashboards and older recordings refer to it. */
+static void a_json_report_comes_from_a_recording(void **state)
+{
+	char *text = reports_from_recording(&json_writer);
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	json_t *object, *site;
+
+	(void)state;
+	assert_int_equal(g_strv_length(lines), SAMPLE_SNAPSHOTS + 1);
+	object = json_loads(lines[SAMPLE_SNAPSHOTS - 1], 0, NULL);
+	site = json_array_get(json_object_get(object, "sites"), 0);
+	assert_string_equal(json_string_value(json_object_get(site, "verdict")), "leak");
+	assert_int_equal(json_integer_value(json_object_get(site, "outstanding_blocks")), 9000);
+	assert_string_equal(json_string_value(json_object_get(site, "id")), "30d33cf2afb8f2f8");
+	json_decref(object);
+	free(text);
+}
+
+static struct saved_snapshot *read_text(const char *text, size_t size, GError **error)
+{
+	FILE *stream = fmemopen((char *)text, size, "r");
+	struct saved_snapshot *saved = snapshot_read(stream, error);
+
+	fclose(stream);
+	return saved;
+}
+
+static void what_is_read_is_what_was_written(void **state)
+{
+	struct snapshot *snapshot = sample_snapshot(1);
+	size_t size;
+	char *text = sample_text(&size);
+	struct saved_snapshot *saved = read_text(text, size, NULL);
+	const struct stack *stack;
+
+	(void)state;
+	assert_non_null(saved);
+	assert_int_equal(saved->snapshot->contexts->len, snapshot->contexts->len);
+	assert_memory_equal(saved->snapshot->contexts->data, snapshot->contexts->data,
+			    snapshot->contexts->len * sizeof(struct snapshot_context));
+	assert_memory_equal(saved->snapshot->lost, snapshot->lost, sizeof(snapshot->lost));
+	assert_memory_equal(saved->snapshot->families, snapshot->families,
+			    sizeof(snapshot->families));
+	assert_true(saved->snapshot->coverage == snapshot->coverage);
+	assert_true(saved->snapshot->overhead_pct == snapshot->overhead_pct);
+	assert_int_equal(saved->snapshot->taken_ns, snapshot->taken_ns);
+	stack = saved_snapshot_stack(saved, 5);
+	assert_int_equal(stack->count, 3);
+	assert_int_equal(stack->frames[0].kind, FRAME_NATIVE);
+	assert_int_equal(stack->frames[0].offset, 0x1f40);
+	assert_null(stack->frames[0].function);
+	assert_true(saved_snapshot_stack(saved, 2)->truncated);
+	assert_null(saved_snapshot_stack(saved, 99));
+	saved_snapshot_free(saved);
+	snapshot_free(snapshot);
+	free(text);
+}
+
+static void assert_damaged(const char *text, size_t size)
+{
+	g_autoptr(GError) error = NULL;
+	struct saved_snapshot *saved = read_text(text, size, &error);
+
+	if (saved)
+		fail_msg("accepted: %.*s", (int)MIN(size, 200), text);
+	assert_non_null(error);
+	assert_null(strchr(error->message, '\n'));
+}
+
+static void files_that_are_no_recording_are_refused(void **state)
+{
+	static const char *const bad[] = { "{}",	 "[]",
+					   "null",	 "x",
+					   "\n",	 "{\"schema\":\"pyleak/1\"}",
+					   "[[[[[[[[[[", "{\"schema\":7}",
+					   "\xff\xfe" };
+	g_autofree char *deep = g_strnfill(100000, '[');
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < G_N_ELEMENTS(bad); i++)
+		assert_damaged(bad[i], strlen(bad[i]));
+	assert_damaged(deep, strlen(deep));
+}
+
+static void values_out_of_range_are_refused(void **state)
+{
+	static const char *const changes[][2] = {
+		{ "\"taken_ns\":15000000000", "\"taken_ns\":-1" },
+		{ "\"taken_ns\":15000000000", "\"taken_ns\":1.5" },
+		{ "\"threads\":4", "\"threads\":4294967296" },
+		{ "\"id\":1,", "\"id\":-1," },
+		{ "\"family\":\"pymalloc\"", "\"family\":\"heap\"" },
+		{ "\"mode\":\"exact\"", "\"mode\":null" },
+		{ "\"contexts\":[", "\"contexts\":7,\"rest\":[" },
+		{ "\"frames\":[", "\"frames\":{},\"rest\":[" },
+		{ "\"line\":353", "\"line\":99999999999" },
+		{ "\"function\":\"handle\"", "\"function\":[]" },
+		{ "\"stack_truncated\":3", "\"stack_truncated\":-3" },
+	};
+	size_t size, i;
+	char *text = sample_text(&size);
+	g_auto(GStrv) lines = g_strsplit(text, "\n", 2);
+
+	(void)state;
+	for (i = 0; i < G_N_ELEMENTS(changes); i++) {
+		g_auto(GStrv) parts = g_strsplit(lines[0], changes[i][0], 2);
+		g_autofree char *changed = NULL;
+
+		if (!parts[0] || !parts[1])
+			fail_msg("%s is not in the sample", changes[i][0]);
+		changed = g_strjoinv(changes[i][1], parts);
+		assert_damaged(changed, strlen(changed));
+	}
+	free(text);
+}
+
+/* Cut anywhere: an error, never a crash. Flipped anywhere: an error or another valid snapshot. */
+static void damage_anywhere_does_no_harm(void **state)
+{
+	g_autoptr(GRand) random = g_rand_new_with_seed(3);
+	size_t size, i;
+	char *text = sample_text(&size), *newline = strchr(text, '\n');
+
+	(void)state;
+	size = newline - text;
+	for (i = 1; i < size; i += 7)
+		assert_damaged(text, i);
+	for (i = 0; i < 2000; i++) {
+		size_t where = g_rand_int_range(random, 0, (gint32)size);
+		char before = text[where];
+		g_autoptr(GError) error = NULL;
+		struct saved_snapshot *saved;
+
+		text[where] = (char)g_rand_int_range(random, 1, 256);
+		saved = read_text(text, size, &error);
+		assert_true(!saved == !!error);
+		saved_snapshot_free(saved);
+		text[where] = before;
+	}
+	free(text);
+}
+
+static void a_full_disk_is_told(void **state)
+{
+	GHashTable *stacks = sample_stacks();
+	const struct analysis_sources sources = { sample_stack, NULL, stacks };
+	struct snapshot *snapshot = sample_snapshot(1);
+	FILE *stream = fopen("/dev/full", "w");
+	g_autoptr(GError) error = NULL;
+
+	(void)state;
+	assert_non_null(stream);
+	assert_false(snapshot_write(stream, snapshot, &sources, &error));
+	assert_non_null(error);
+	fclose(stream);
+	snapshot_free(snapshot);
+	g_hash_table_unref(stacks);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_recording_is_what_the_sample_writes),
+		cmocka_unit_test(a_text_report_comes_from_a_recording),
+		cmocka_unit_test(a_json_report_comes_from_a_recording),
+		cmocka_unit_test(what_is_read_is_what_was_written),
+		cmocka_unit_test(files_that_are_no_recording_are_refused),
+		cmocka_unit_test(values_out_of_range_are_refused),
+		cmocka_unit_test(damage_anywhere_does_no_harm),
+		cmocka_unit_test(a_full_disk_is_told),
+	};
+
+	if (getenv("PYLEAK_RECORD")) {
+		FILE *recording = fopen(SAMPLE_RECORDING, "w");
+
+		if (!recording)
+			return EXIT_FAILURE;
+		write_sample(recording);
+		return fclose(recording) ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
