@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Allocation sites: every copy of pymalloc's fast path in an interpreter's code. Each is a
- *conditional jump (which the kernel emulates) that follows P = usedpools[class]; compare P with
- *P->nextpool (offset 0x10) and whose not-equal side takes P->freeblock (offset 8) and increments
- *P->ref.count (offset 0). Source: Objects/obmalloc.c, pymalloc_alloc(), CPython 2.7 to 3.15 (2.7
- *to 3.6: _PyObject_Alloc).
+ * conditional jump (which the kernel emulates) after P = usedpools[class] and a compare of P with
+ * P->nextpool (offset 0x10), whose not-equal side takes P->freeblock (offset 8) and increments
+ * P->ref.count (offset 0). Source: Objects/obmalloc.c, pymalloc_alloc(), CPython 2.7 to 3.15 (2.7
+ * to 3.6: _PyObject_Alloc).
  */
 #ifndef PYLEAK_CPYTHON_SITES_H
 #define PYLEAK_CPYTHON_SITES_H
