@@ -211,7 +211,7 @@ static void a_slow_leak_among_temporaries_is_found(void **state)
 static void an_uneven_leak_is_found(void **state)
 {
 	g_autoptr(GArray) blocks = blocks_new();
-	int seed, interval, found[2] = {0};
+	int seed, interval, found[2] = { 0 };
 
 	(void)state;
 	for (seed = 0; seed < 200; seed++) {

@@ -15,8 +15,8 @@
  * intervals).
  * - leak: growing, and all of
  *     - the rise is large (at least a quarter of what is outstanding) or beyond doubt (p < 0.001);
- *     - it does not slow down: the slope of the last half is at least 60 % of that of the first, the
- *       gain of the last third at least a quarter of what that slope promises;
+ *     - it does not slow down: the slope of the last half is at least 60 % of that of the first,
+ * the gain of the last third at least a quarter of what that slope promises;
  *     - it was never let go: no fall from a peak by more than 30 % of the highest value, which is
  *       what a sawtooth, a batch or a queue that drains does;
  *     - old blocks stay: at least 80 % of those that were outstanding survival_age_s ago are still
