@@ -126,7 +126,15 @@ struct target {
 	struct address_range interpreter; /* code of the interpreter */
 	struct pending_slow_path pending;
 	__u64 timed_events, timed_ns; /* one event in PYLEAK_TIMED_EVERY: run time of the program */
-	__u64 events;		      /* traps, estimated from the timed ones */
+	__u64 events[FAMILY_COUNT];   /* that counted */
+	__u64 idle_traps;	      /* of families that were not armed: while a window opens or closes */
+	/*
+	 * What may still be spent on each family, filled up by user space; an event costs @event_cost_ns. A family that has
+	 * nothing left is disarmed at once, here, before user space has noticed. No limit: @limited is 0.
+	 */
+	__u32 limited;
+	__u32 event_cost_ns;
+	__s64 budget_ns[FAMILY_COUNT];
 	__u64 lost[LOST_COUNT];
 };
 

@@ -8,6 +8,15 @@ static __always_inline void lose(struct target *target, enum lost_reason reason)
 	__sync_fetch_and_add(&target->lost[reason], 1);
 }
 
+/* Pays for an event. Its family is disarmed when the budget is used up; this event still counts. */
+static __always_inline void spend(struct target *target, enum family family)
+{
+	__s64 cost = target->event_cost_ns;
+
+	if (target->limited && __sync_fetch_and_sub(&target->budget_ns[family], cost) < cost)
+		__sync_fetch_and_and(&target->armed, ~(1u << family));
+}
+
 /* One traced event: filled by event_begin(). */
 struct event {
 	struct thread *thread;
@@ -51,8 +60,12 @@ static __always_inline bool event_begin(struct event *event, enum family family)
 		thread->target = index;
 		thread->tstate = 0;
 	}
-	if (!(target->armed & (1u << family)))
+	if (!(target->armed & (1u << family))) {
+		__sync_fetch_and_add(&target->idle_traps, 1);
 		return false;
+	}
+	spend(target, family);
+	__sync_fetch_and_add(&target->events[family], 1);
 	event->thread = thread;
 	event->target = target;
 	event->index = index;

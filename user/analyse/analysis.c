@@ -96,6 +96,12 @@ static void site_add(struct site_sums *sums, const struct snapshot_context *cont
 	if (context->oldest_born_ns &&
 	    (!sums->oldest_born_ns || context->oldest_born_ns < sums->oldest_born_ns))
 		sums->oldest_born_ns = context->oldest_born_ns;
+	if (context->estimated) {
+		double error = (context->live_bytes_high - context->live_bytes_low) / 2;
+
+		sums->estimated = true;
+		sums->error_squares += error * error;
+	}
 	sums->old_alloc_blocks += context->old_alloc_blocks;
 	sums->old_live_blocks += context->old_live_blocks;
 	if (!sums->contexts++ || context->live_bytes > sums->largest_bytes) {
@@ -154,6 +160,12 @@ static void fill_verdict(struct site *site, const struct analysis *analysis,
 	site->confidence = result.confidence;
 	site->growth_bytes_per_s_low = MIN(slope.low, site->growth_bytes_per_s);
 	site->growth_bytes_per_s_high = MAX(slope.high, site->growth_bytes_per_s);
+	if (history->now.estimated && elapsed_s > 0) {
+		double error = sqrt(history->now.error_squares) / elapsed_s;
+
+		site->growth_bytes_per_s_low = MIN(site->growth_bytes_per_s_low, site->growth_bytes_per_s - error);
+		site->growth_bytes_per_s_high = MAX(site->growth_bytes_per_s_high, site->growth_bytes_per_s + error);
+	}
 }
 
 static enum family main_family(const struct site_sums *sums)
@@ -208,7 +220,7 @@ static void add_site(struct report *report, const struct analysis *analysis,
 		.intervals = MIN(analysis->history->snapshots, UINT32_MAX),
 	};
 
-	site.estimated = report->families[site.family].mode == FAMILY_MODE_SAMPLED;
+	site.estimated = now->estimated;
 	if (now->oldest_born_ns && now->blocks)
 		site.oldest_age_s = seconds_between(now->oldest_born_ns, snapshot->taken_ns);
 	fill_survival(&site, history, snapshot, held_blocks);

@@ -24,6 +24,8 @@ struct site_sums {
 	int64_t family_bytes[FAMILY_COUNT];
 	uint64_t oldest_born_ns; /* 0: none */
 	uint64_t old_alloc_blocks, old_live_blocks;
+	bool estimated;	      /* some of it is */
+	double error_squares; /* of estimated bytes: half the width of the 95 % interval, squared */
 	uint32_t largest_context; /* the context with the most bytes, to show the stack of */
 	int64_t largest_bytes;
 	uint32_t contexts;

@@ -73,8 +73,6 @@ static const struct argp_option table[] = {
 struct parser {
 	struct options *options;
 	GPtrArray *include, *exclude; /* of char *; become NULL-terminated */
-	bool exact_asked;
-	const char *budget_option; /* the option of the budget that was given, or NULL */
 	bool whole_host;	   /* -a or serve: no pid is missing */
 	char *unsupported;	   /* the first that this version refuses; usage errors go first */
 	GError *error;
@@ -169,12 +167,10 @@ static error_t parse_number(struct parser *parser, int key, const char *text)
 				     error);
 		break;
 	case KEY_OVERHEAD:
-		parser->budget_option = "--overhead";
 		valid = value_number(text, "--overhead", "percent", true, 100,
 				     &options->overhead_pct, error);
 		break;
 	case KEY_BURST:
-		parser->budget_option = "--burst";
 		valid = value_number(text, "--burst", "milliseconds", true, 60000,
 				     &options->burst_ms, error);
 		break;
@@ -221,7 +217,7 @@ static void print_and_exit(bool help)
 {
 	static const char doc[] =
 		"Finds memory leaks in running CPython processes, from outside.\v"
-		"Needs root or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. The manual page, "
+		"Needs root. The manual page, "
 		"pyleak(1), says what each line of a report means.";
 	const struct argp argp = { table, NULL, "-p PID[,PID...]\n-- CMD [ARG...]", doc, NULL,
 				   NULL,  NULL };
@@ -265,7 +261,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		g_ptr_array_add(parser->exclude, g_strdup(text));
 		return 0;
 	case KEY_EXACT:
-		parser->exact_asked = true;
+		options->exact = true;
 		return 0;
 	case KEY_FAIL_ON_LEAK:
 		options->fail_on_leak = true;
@@ -303,7 +299,6 @@ static struct options *options_new(void)
 	options->interval_s = 10;
 	options->overhead_pct = 2;
 	options->burst_ms = 30;
-	options->exact = true; /* the only mode until windows are built */
 	options->analysis.top = 10;
 	options->writer = &text_writer;
 	options->native = NATIVE_LEAF;
@@ -332,10 +327,6 @@ static void check(struct parser *parser)
 		usage_error(parser, "-p and a command after -- exclude each other");
 	else if (!options->pids->len && !options->command && !parser->whole_host)
 		usage_error(parser, "nothing to trace: give -p PID or -- CMD (--help shows all)");
-	/* A budget that nothing keeps to would be a false promise; --exact lifts it by itself. */
-	if (parser->budget_option && !parser->exact_asked)
-		refuse(parser, parser->budget_option,
-		       "every allocation is traced, add --exact if that is all right");
 	if (!parser->error && parser->unsupported)
 		parser->error = g_error_new_literal(PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
 						    parser->unsupported);

@@ -220,8 +220,15 @@ static bool write_header(struct session *session, GError **error)
 
 static bool add_target(struct session *session, pid_t pid, GError **error)
 {
-	struct traced_process *target = traced_process_new(session->kernel, pid, &session->options->analysis,
-							   session->trap_ns, error);
+	const struct options *options = session->options;
+	struct traced_process_options tracing = {
+		.analysis = &options->analysis,
+		.exact = options->exact,
+		.overhead_pct = options->overhead_pct,
+		.burst_ms = options->burst_ms,
+		.trap_ns = session->trap_ns,
+	};
+	struct traced_process *target = traced_process_new(session->kernel, pid, &tracing, error);
 
 	if (!target)
 		return false;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/traced_process.h"
 
+#include "analyse/estimate.h"
 #include "base/error.h"
 #include "collect/collector.h"
 #include "symbolize/names.h"
 #include "symbolize/sources.h"
+#include "trace/governor.h"
 
 /* Looking at the heap may take this share of pyleak's time. */
 static const double REFRESH_SHARE = 0.05;
@@ -15,6 +17,7 @@ struct traced_process {
 	struct interpreter *interpreter;
 	struct kernel_side *kernel;
 	struct traced *traced;
+	struct governor *governor; /* NULL: everything is traced */
 	struct collector *collector;
 	struct names *names;
 	struct sources *sources;
@@ -26,7 +29,7 @@ struct traced_process {
 };
 
 struct traced_process *traced_process_new(struct kernel_side *kernel, pid_t pid,
-					  const struct analysis_options *analysis, double trap_ns, GError **error)
+					  const struct traced_process_options *options, GError **error)
 {
 	struct traced_process *target = g_new0(struct traced_process, 1);
 
@@ -42,10 +45,16 @@ struct traced_process *traced_process_new(struct kernel_side *kernel, pid_t pid,
 	if (!target->traced)
 		goto fail;
 	target->collector =
-		collector_new(kernel, target->traced, target->process, target->interpreter, trap_ns);
+		collector_new(kernel, target->traced, target->process, target->interpreter, options->trap_ns);
+	if (!options->exact) {
+		struct governor_options governor = { options->overhead_pct, options->burst_ms, options->trap_ns };
+
+		target->governor = governor_new(target->traced, &governor);
+		collector_set_governor(target->collector, target->governor);
+	}
 	target->names = names_new(target->process, target->interpreter);
 	target->sources = sources_new(target->process);
-	target->analysis = analysis_new(analysis);
+	target->analysis = analysis_new(options->analysis);
 	return target;
 fail:
 	traced_process_free(target);
@@ -61,7 +70,9 @@ void traced_process_free(struct traced_process *target)
 		analysis_free(target->analysis);
 	sources_free(target->sources);
 	names_free(target->names);
+	/* The collector asks the governor; the governor's threads use what is traced. */
 	collector_free(target->collector);
+	governor_free(target->governor);
 	traced_free(target->traced);
 	interpreter_free(target->interpreter);
 	process_free(target->process);
@@ -70,7 +81,7 @@ void traced_process_free(struct traced_process *target)
 
 bool traced_process_attach(struct traced_process *target, GError **error)
 {
-	if (!traced_arm(target->traced, (1u << FAMILY_COUNT) - 1, error))
+	if (!target->governor && !traced_arm(target->traced, (1u << FAMILY_COUNT) - 1, 1, error))
 		return false;
 	if (!traced_process_is_alive(target)) {
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_NO_TARGET, "process %d was gone before tracing began",
@@ -78,6 +89,8 @@ bool traced_process_attach(struct traced_process *target, GError **error)
 		return false;
 	}
 	collector_set_baseline(target->collector);
+	if (target->governor)
+		governor_start(target->governor);
 	target->refreshed_us = g_get_monotonic_time();
 	return true;
 }
@@ -106,6 +119,7 @@ static bool take(struct traced_process *target, double min_age_s, GError **error
 	target->refreshed_us = g_get_monotonic_time();
 	if (!snapshot)
 		return false;
+	estimate_contexts(snapshot);
 	snapshot_free(target->snapshot);
 	target->snapshot = snapshot;
 	return true;

@@ -17,15 +17,22 @@
 
 struct traced_process;
 
+struct traced_process_options {
+	const struct analysis_options *analysis;
+	bool exact;		/* trace everything; else windows: */
+	double overhead_pct, burst_ms;
+	double trap_ns;		/* calibrate_trap() */
+};
+
 /*
- * Discovers and plans; nothing is attached yet. @kernel and @analysis are borrowed (@analysis is copied by value, its strings
- * are not). NULL and @error: see interpreter_discover() and probe_plan_new().
+ * Discovers and plans; nothing is attached yet. @kernel is borrowed; @options are copied, the strings of its analysis options
+ * are not. NULL and @error: see interpreter_discover() and probe_plan_new().
  */
 struct traced_process *traced_process_new(struct kernel_side *kernel, pid_t pid,
-					  const struct analysis_options *analysis, double trap_ns, GError **error);
+					  const struct traced_process_options *options, GError **error);
 void traced_process_free(struct traced_process *target);
 
-/* Attaches and arms every family, then remembers the heap as it stands. */
+/* Attaches and arms every family, or starts opening windows, and remembers the heap as it stands. */
 bool traced_process_attach(struct traced_process *target, GError **error);
 
 /* For a new stack of this target. */

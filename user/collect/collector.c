@@ -6,6 +6,7 @@
 #include <bpf/bpf.h>
 
 #include "base/error.h"
+#include "collect/epochs.h"
 #include "collect/heap_index.h"
 #include "collect/live_scan.h"
 #include "collect/survival.h"
@@ -25,10 +26,14 @@ struct collector {
 	double trap_ns;
 	struct heap_index *baseline;
 	struct survival *survival;
+	struct governor *governor; /* NULL: everything is traced */
+	struct epochs *epochs[FAMILY_COUNT];
+	struct observation observed[FAMILY_COUNT]; /* up to the last take */
+	double spent_ns, sampled_spent_ns;
 	uint64_t lost[LOST_COUNT];
 	uint64_t attached_ns, rss_at_attach;
 	uint64_t taken_ns; /* of the last snapshot; 0: none yet */
-	uint64_t cpu_ns, events;
+	uint64_t cpu_ns;
 	uint64_t unchecked, live_entries;
 	double seconds;
 };
@@ -43,6 +48,7 @@ struct take {
 	uint64_t now_ns;
 	uint32_t began, young, checked_until, old; /* units of struct block's born */
 	GArray *contexts; /* of struct snapshot_context, by id */
+	GHashTable *cells; /* of struct sample_cell, by cell_key(); NULL: everything is traced */
 	uint64_t seen, unseen, second_looks;
 	struct pool pool; /* of the last second look */
 };
@@ -95,6 +101,8 @@ void collector_free(struct collector *collector)
 {
 	if (!collector)
 		return;
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		epochs_free(collector->epochs[family]);
 	heap_index_free(collector->baseline);
 	survival_free(collector->survival);
 	g_free(collector);
@@ -102,9 +110,14 @@ void collector_free(struct collector *collector)
 
 static struct heap_index *read_heap(const struct collector *collector, const struct maps *maps)
 {
-	if (!collector->interpreter || !(traced_armed(collector->traced) & 1u << FAMILY_PYMALLOC))
+	if (!collector->interpreter || !traced_plan(collector->traced)->sites[FAMILY_PYMALLOC])
 		return NULL;
 	return heap_index_read(&collector->process->memory.base, maps, &collector->geometry);
+}
+
+void collector_set_governor(struct collector *collector, struct governor *governor)
+{
+	collector->governor = governor;
 }
 
 void collector_set_baseline(struct collector *collector)
@@ -112,6 +125,10 @@ void collector_set_baseline(struct collector *collector)
 	struct maps *maps = maps_read(collector->process->pid, NULL);
 
 	collector->attached_ns = now_ns();
+	for (int family = 0; family < FAMILY_COUNT; family++) {
+		epochs_free(collector->epochs[family]);
+		collector->epochs[family] = epochs_new(collector->attached_ns);
+	}
 	if (!maps)
 		return;
 	heap_index_free(collector->baseline);
@@ -152,6 +169,33 @@ static bool is_alive(struct take *take, enum family family, uint64_t address, ui
 	return true;
 }
 
+/* Temporaries that were alive when a window closed are not survivors: their places are taken by others before anybody looks. */
+static const uint64_t SURVIVOR_AGE_NS = 300000000;
+
+static void add_to_cell(struct take *take, const struct snapshot_context *context, uint64_t size, uint64_t born)
+{
+	const struct collector *collector = take->collector;
+	uint32_t block_size = context->family == FAMILY_PYMALLOC ? size : 0;
+	uint64_t key = (uint64_t)context->id << 32 | block_size;
+	double weight = epochs_weight(collector->epochs[context->family], born);
+	struct sample_cell *cell = g_hash_table_lookup(take->cells, &key);
+
+	if (!cell) {
+		uint64_t *stored = g_new(uint64_t, 1);
+
+		*stored = key;
+		cell = g_new0(struct sample_cell, 1);
+		cell->context = context->id;
+		cell->block_size = block_size;
+		g_hash_table_insert(take->cells, stored, cell);
+	}
+	cell->blocks++;
+	cell->weight += weight;
+	cell->weight_squares += weight * weight;
+	cell->bytes += weight * size;
+	cell->byte_squares += weight * size * weight * size;
+}
+
 static bool visit_block(void *data, uint64_t key, const struct block *block)
 {
 	struct take *take = data;
@@ -179,6 +223,9 @@ static bool visit_block(void *data, uint64_t key, const struct block *block)
 	born_ns = born_to_ns(born, take->now_ns);
 	if (!context->oldest_born_ns || born_ns < context->oldest_born_ns)
 		context->oldest_born_ns = born_ns;
+	if (take->cells && (born_ns + SURVIVOR_AGE_NS < take->now_ns ||
+			    take->collector->observed[context->family].always))
+		add_to_cell(take, context, size, born_ns);
 	return true;
 }
 
@@ -242,6 +289,8 @@ static void measure_coverage(struct take *take, struct snapshot *snapshot)
 	struct collector *collector = take->collector;
 
 	snapshot->coverage = -1;
+	if (collector->governor)
+		return;
 	/* Blocks that did not fit into a table were seen and are counted as lost; they would pass as unseen here. */
 	if (!take->heap || !collector->baseline || snapshot->lost[LOST_LIVE_FULL] || snapshot->lost[LOST_CONTEXTS_FULL])
 		return;
@@ -291,17 +340,27 @@ static void finish_contexts(struct take *take, struct snapshot *snapshot)
 	}
 }
 
-static void finish_process(struct collector *collector, struct snapshot *snapshot)
+/* What tracing cost the target since it began, in ns of its time. */
+static double spent_ns(const struct collector *collector)
 {
 	const struct target *record = traced_record(collector->traced);
-	uint64_t timed = record->timed_events, events = timed * PYLEAK_TIMED_EVERY;
-	double program_ns = timed ? (double)record->timed_ns / timed : 0;
+	uint64_t timed = record->timed_events, events = record->idle_traps;
+
+	if (collector->governor)
+		return governor_spent_ns(collector->governor);
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		events += record->events[family];
+	return events * (collector->trap_ns + (timed ? (double)record->timed_ns / timed : 0));
+}
+
+static void finish_process(struct collector *collector, struct snapshot *snapshot)
+{
 	struct process_usage usage;
+	double spent = spent_ns(collector), cost = spent - collector->spent_ns;
 
 	snapshot->rss_at_attach_bytes = collector->rss_at_attach;
 	if (process_usage_read(collector->process, &usage)) {
 		double cpu = usage.cpu_ns - collector->cpu_ns;
-		double cost = (events - collector->events) * (collector->trap_ns + program_ns);
 
 		snapshot->rss_bytes = usage.rss_bytes;
 		snapshot->threads = usage.threads;
@@ -310,7 +369,7 @@ static void finish_process(struct collector *collector, struct snapshot *snapsho
 			snapshot->overhead_pct = 100 * cost / MAX(cpu - cost, cpu / 20);
 		collector->cpu_ns = usage.cpu_ns;
 	}
-	collector->events = events;
+	collector->spent_ns = spent;
 }
 
 static void finish_families(struct collector *collector, struct snapshot *snapshot)
@@ -318,12 +377,53 @@ static void finish_families(struct collector *collector, struct snapshot *snapsh
 	const struct probe_plan *plan = traced_plan(collector->traced);
 
 	for (int family = 0; family < FAMILY_COUNT; family++) {
-		bool armed = traced_armed(collector->traced) & 1u << family && plan->sites[family];
+		const struct observation *observed = &collector->observed[family];
+		double length = snapshot->taken_ns - collector->attached_ns;
+		bool exact = plan->sites[family] && (!collector->governor || observed->always);
 
-		snapshot->families[family].mode = armed ? FAMILY_MODE_EXACT : FAMILY_MODE_OFF;
-		snapshot->families[family].observed_fraction = armed;
-		snapshot->families[family].windows = armed;
+		snapshot->families[family].mode = !plan->sites[family] ? FAMILY_MODE_OFF :
+						  exact		       ? FAMILY_MODE_EXACT :
+									 FAMILY_MODE_SAMPLED;
+		snapshot->families[family].observed_fraction = exact ? 1 : MIN(observed->observed_ns / length, 1);
+		snapshot->families[family].windows = collector->governor ? observed->windows : exact;
 	}
+}
+
+/* Before the blocks are visited: what those born up to now stand for. */
+static void update_epochs(struct collector *collector, uint64_t now)
+{
+	uint64_t since = collector->taken_ns ? collector->taken_ns : collector->attached_ns;
+	double spent = spent_ns(collector), own = (double)(now - since) - (spent - collector->sampled_spent_ns);
+
+	for (int family = 0; family < FAMILY_COUNT; family++) {
+		struct observation *known = &collector->observed[family], observed;
+
+		governor_observe(collector->governor, family, &observed);
+		epochs_add(collector->epochs[family], now, own, observed.observed_ns - known->observed_ns,
+			   observed.windows - known->windows);
+		*known = observed;
+	}
+	collector->sampled_spent_ns = spent;
+}
+
+static void finish_cells(struct take *take, struct snapshot *snapshot)
+{
+	const struct collector *collector = take->collector;
+	GHashTableIter iterator;
+	void *cell;
+
+	if (!take->cells)
+		return;
+	snapshot->cells = g_array_new(false, false, sizeof(struct sample_cell));
+	g_hash_table_iter_init(&iterator, take->cells);
+	while (g_hash_table_iter_next(&iterator, NULL, &cell))
+		g_array_append_vals(snapshot->cells, cell, 1);
+	if (!take->heap)
+		return;
+	snapshot->class_step = collector->geometry.alignment;
+	G_STATIC_ASSERT((int)SNAPSHOT_MAX_CLASSES == (int)POOL_MAX_CLASSES);
+	heap_index_count_new(take->heap, collector->baseline, snapshot->class_blocks);
+	heap_index_intersect(collector->baseline, take->heap);
 }
 
 static void read_target(struct take *take)
@@ -359,6 +459,10 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 	take.checkpoint = survival_checkpoint(collector->survival, collector->attached_ns, began);
 	take.old = take.checkpoint ? PYLEAK_BORN(take.checkpoint->time_ns) : 0;
 	collector->unchecked = 0;
+	if (collector->governor) {
+		update_epochs(collector, began);
+		take.cells = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+	}
 	read_target(&take);
 	prepare_contexts(&take);
 	if (!live_scan(collector->kernel, erase, visit_block, &take, &result, error)) {
@@ -374,6 +478,7 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 	for (int reason = 0; reason < LOST_COUNT; reason++)
 		snapshot->lost[reason] = traced_record(collector->traced)->lost[reason] + collector->lost[reason];
 	measure_coverage(&take, snapshot);
+	finish_cells(&take, snapshot);
 	finish_contexts(&take, snapshot);
 	finish_process(collector, snapshot);
 	finish_families(collector, snapshot);
@@ -383,6 +488,8 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 	collector->seconds = (now_ns() - began) / 1e9;
 out:
 	g_array_unref(take.contexts);
+	if (take.cells)
+		g_hash_table_unref(take.cells);
 	heap_index_free(take.heap);
 	maps_free(take.maps);
 	return snapshot;

@@ -12,6 +12,7 @@
 #include "collect/snapshot.h"
 #include "cpython/interpreter.h"
 #include "proc/process.h"
+#include "trace/governor.h"
 #include "trace/kernel_side.h"
 #include "trace/tracer.h"
 
@@ -23,6 +24,9 @@ struct collector;
 struct collector *collector_new(struct kernel_side *kernel, struct traced *traced, const struct process *process,
 				const struct interpreter *interpreter, double trap_ns);
 void collector_free(struct collector *collector);
+
+/* From now on windows of @governor (borrowed) are sampled, instead of everything being traced. Before collector_set_baseline(). */
+void collector_set_governor(struct collector *collector, struct governor *governor);
 
 /*
  * Remembers the heap as it stands: to be called once all probes are armed. Blocks of it are not the trace's, and blocks that

@@ -146,6 +146,25 @@ void heap_index_each_unmarked(const struct heap_index *index, const struct heap_
 	}
 }
 
+void heap_index_count_new(const struct heap_index *index, const struct heap_index *baseline,
+			  uint64_t counts[POOL_MAX_CLASSES])
+{
+	GHashTableIter iterator;
+	void *value;
+
+	memset(counts, 0, POOL_MAX_CLASSES * sizeof(*counts));
+	g_hash_table_iter_init(&iterator, index->pools);
+	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
+		struct pool_entry *entry = value;
+		struct pool_entry *before = baseline ? same_pool(baseline, entry) : NULL;
+		uint32_t size_class = entry->block_size / index->geometry.alignment - 1;
+
+		for (uint32_t word = 0; word < entry->words && size_class < POOL_MAX_CLASSES; word++)
+			counts[size_class] += __builtin_popcountll(live_bits(entry)[word] &
+								   ~(before ? live_bits(before)[word] : 0));
+	}
+}
+
 void heap_index_intersect(struct heap_index *baseline, const struct heap_index *index)
 {
 	GHashTableIter iterator;

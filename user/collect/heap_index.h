@@ -35,6 +35,12 @@ typedef void (*block_visit)(void *context, uint64_t block, uint32_t block_size);
 void heap_index_each_unmarked(const struct heap_index *index, const struct heap_index *baseline, block_visit visit,
 			      void *context);
 
+/*
+ * Counts the live blocks that are not live in @baseline (may be NULL) by size class: @counts[i] those of (i + 1) x alignment bytes.
+ */
+void heap_index_count_new(const struct heap_index *index, const struct heap_index *baseline,
+			  uint64_t counts[POOL_MAX_CLASSES]);
+
 /* Forgets of @baseline what is no longer live in @index: such a block, when live again, is a new one. */
 void heap_index_intersect(struct heap_index *baseline, const struct heap_index *index);
 

@@ -7,5 +7,7 @@ void snapshot_free(struct snapshot *snapshot)
 		return;
 	if (snapshot->contexts)
 		g_array_unref(snapshot->contexts);
+	if (snapshot->cells)
+		g_array_unref(snapshot->cells);
 	g_free(snapshot);
 }

@@ -22,8 +22,24 @@ struct snapshot_context {
 	int64_t live_blocks, live_bytes; /* outstanding: allocated since attach, not yet freed (and old enough for --min-age) */
 	uint64_t alloc_blocks, alloc_bytes; /* all that was allocated since attach */
 	uint64_t oldest_born_ns;   /* CLOCK_MONOTONIC; 0 when nothing is outstanding */
+	bool estimated;		   /* live_* are estimates (estimate.h), and the true bytes lie between the two with 95 %: */
+	double live_bytes_low, live_bytes_high;
 	uint64_t old_alloc_blocks, old_live_blocks; /* allocated at least @survival_age_ns ago; and of those, still there */
 };
+
+/*
+ * Blocks of a context that windows saw being born and that live on, by size class. A block counts 1 / (fraction of the target's time that
+ * was seen when it was born).
+ */
+struct sample_cell {
+	uint32_t context;
+	uint32_t block_size; /* of the size class in pymalloc; 0 for the other families, whose blocks have any size */
+	uint64_t blocks;
+	double weight, weight_squares; /* sums over the blocks */
+	double bytes, byte_squares;    /* sums of weight x size, and of its square */
+};
+
+enum { SNAPSHOT_MAX_CLASSES = 64 };
 
 struct snapshot {
 	uint64_t taken_ns;	   /* CLOCK_MONOTONIC */
@@ -42,6 +58,12 @@ struct snapshot {
 	double coverage;	   /* -1: not known */
 	uint64_t coverage_blocks;
 	GArray *contexts;	   /* of struct snapshot_context */
+	GArray *cells;		   /* of struct sample_cell, for families that are sampled; NULL when all is exact */
+	/*
+	 * pymalloc blocks that live now and did not at attach, by size class, counted from outside: all there are, seen or not.
+	 */
+	uint32_t class_step;	   /* bytes from one class to the next: class i holds blocks of (i + 1) x class_step */
+	uint64_t class_blocks[SNAPSHOT_MAX_CLASSES];
 };
 
 void snapshot_free(struct snapshot *snapshot);

@@ -106,28 +106,48 @@ void traced_free(struct traced *traced)
 	g_free(traced);
 }
 
+/* The kernel side clears bits of its own when a budget is used up, so bits are set and cleared one by one. */
 static void set_armed(struct traced *traced, uint32_t families)
 {
-	traced->armed = families;
-	__atomic_store_n(&kernel_side_target(traced->kernel, traced->index)->armed, families, __ATOMIC_RELEASE);
+	__atomic_fetch_or(&traced->armed, families, __ATOMIC_RELAXED);
+	__atomic_fetch_or(&kernel_side_target(traced->kernel, traced->index)->armed, families, __ATOMIC_RELEASE);
 }
 
-bool traced_arm(struct traced *traced, uint32_t families, GError **error)
+static void clear_armed(struct traced *traced, uint32_t families)
+{
+	__atomic_fetch_and(&traced->armed, ~families, __ATOMIC_RELAXED);
+	__atomic_fetch_and(&kernel_side_target(traced->kernel, traced->index)->armed, ~families, __ATOMIC_RELEASE);
+}
+
+/* Each probe with the same chance: what is seen of any site is then worth 1 / @fraction. */
+static GArray *choose_probes(const GArray *probes, double fraction)
+{
+	guint wanted = MAX(1, (guint)(probes->len * fraction + 0.5));
+	GArray *chosen = g_array_copy((GArray *)probes);
+
+	while (chosen->len > wanted)
+		g_array_remove_index_fast(chosen, g_random_int_range(0, chosen->len));
+	return chosen;
+}
+
+bool traced_arm(struct traced *traced, uint32_t families, double fraction, GError **error)
 {
 	for (guint i = 0; i < traced->plan->groups->len; i++) {
 		const struct probe_group *group = traced->plan->groups->pdata[i];
+		g_autoptr(GArray) probes = NULL;
 
 		if (!(families & 1u << group->family) || traced->links[i] >= 0)
 			continue;
+		probes = choose_probes(group->probes, group->family == FAMILY_PYMALLOC ? fraction : 1);
 		traced->links[i] = uprobe_link_create(kernel_side_program_fd(traced->kernel, group->program),
-						      group->path, group->probes, traced->process->pid,
+						      group->path, probes, traced->process->pid,
 						      group->at_return, error);
 		if (traced->links[i] < 0) {
 			traced_disarm(traced, families & ~traced->armed);
 			return false;
 		}
 	}
-	set_armed(traced, traced->armed | families);
+	set_armed(traced, families);
 	return true;
 }
 
@@ -141,7 +161,7 @@ void traced_disarm(struct traced *traced, uint32_t families)
 {
 	g_autoptr(GPtrArray) threads = g_ptr_array_new();
 
-	set_armed(traced, traced->armed & ~families);
+	clear_armed(traced, families);
 	/* Removing a link mostly waits for the kernel's grace periods: do it for all of them at once. */
 	for (guint i = traced->plan->groups->len; i-- > 0;) {
 		const struct probe_group *group = traced->plan->groups->pdata[i];
@@ -168,6 +188,11 @@ uint32_t traced_armed(const struct traced *traced)
 const struct probe_plan *traced_plan(const struct traced *traced)
 {
 	return traced->plan;
+}
+
+struct target *traced_shared(const struct traced *traced)
+{
+	return kernel_side_target(traced->kernel, traced->index);
 }
 
 const struct target *traced_record(const struct traced *traced)

@@ -28,9 +28,10 @@ void traced_free(struct traced *traced);
 
 /*
  * Attaches the probes of @families (a bit each), then lets them count: no event counts before the last probe of them all
- * stands. Families that are armed already stay so. On failure nothing more is attached than before.
+ * stands. Families that are armed already stay so. @fraction below 1: of the pymalloc sites only that part, chosen at random. On failure nothing more is attached
+ * than before. Different families may be armed and disarmed by different threads.
  */
-bool traced_arm(struct traced *traced, uint32_t families, GError **error);
+bool traced_arm(struct traced *traced, uint32_t families, double fraction, GError **error);
 /* Stops counting, then removes the probes: allocations before frees. Takes up to a few hundred milliseconds. */
 void traced_disarm(struct traced *traced, uint32_t families);
 
@@ -39,5 +40,6 @@ uint32_t traced_armed(const struct traced *traced);
 const struct probe_plan *traced_plan(const struct traced *traced);
 /* The kernel's record, shared: see kernel_side_target(). */
 const struct target *traced_record(const struct traced *traced);
+struct target *traced_shared(const struct traced *traced);
 
 #endif

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "trace/budget.h"
+
+#include <glib.h>
+
+/* Kept back for what the counters do not see: mmap locks and flushed TLBs while sites are armed, caches. */
+static const double MARGIN = 0.75;
+
+/* How the budget is split while every family could use more. */
+static const double SHARES[FAMILY_COUNT] = {
+	[FAMILY_PYMALLOC] = 0.6,
+	[FAMILY_MALLOC] = 0.35,
+	[FAMILY_MMAP] = 0.05,
+};
+
+void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint64_t now_ns)
+{
+	budget->share = overhead_pct / 100 * MARGIN;
+	budget->cap_ns = cap_ns;
+	budget->filled_ns = now_ns;
+}
+
+void budget_fill(struct budget *budget, uint64_t now_ns, const int64_t left[FAMILY_COUNT], uint32_t wanted,
+		 int64_t added[FAMILY_COUNT])
+{
+	double amount = (now_ns - budget->filled_ns) * budget->share;
+	uint32_t open = 0;
+
+	for (int family = 0; family < FAMILY_COUNT; family++) {
+		added[family] = 0;
+		if (wanted & 1u << family && left[family] < budget->cap_ns)
+			open |= 1u << family;
+	}
+	budget->filled_ns = now_ns;
+	/* Each round fills at least one bucket to its brim or spends all there is. */
+	while (amount >= 1 && open) {
+		double shares = 0, spent = 0;
+
+		for (int family = 0; family < FAMILY_COUNT; family++)
+			if (open & 1u << family)
+				shares += SHARES[family];
+		for (int family = 0; family < FAMILY_COUNT; family++) {
+			double room = budget->cap_ns - left[family] - added[family], part;
+
+			if (!(open & 1u << family))
+				continue;
+			part = amount * SHARES[family] / shares;
+			if (part >= room) {
+				part = room;
+				open &= ~(1u << family);
+			}
+			added[family] += part;
+			spent += part;
+		}
+		amount -= spent;
+		if (spent < 1)
+			break;
+	}
+}

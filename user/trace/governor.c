@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "trace/governor.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "trace/budget.h"
+
+/* A window that stays open is looked after this often: with the bucket's cap it bounds what a sudden load can cost. */
+static const double WATCH_NS = 4e6;
+/* Between looks at a bucket that is filling up. */
+static const double WAIT_NS = 20e6;
+/* How much more than a burst a bucket holds: room for the random part of the time between windows. */
+static const double CAP_BURSTS = 1.5;
+/* First guesses, replaced by what is measured: how long arming takes, and until the last breakpoint is gone. */
+static const double ARMING_NS = 20e6;
+static const double CLOSING_NS = 4e6;
+/* Shorter windows see too little for what they cost. */
+static const double SHORTEST_HOLD_NS = 2e6;
+/* An event that does not count: the trap and the first lines of the program. */
+static const double IDLE_PROGRAM_NS = 60;
+/* A counted event's program, before it has been timed. */
+static const double PROGRAM_NS = 500;
+
+struct channel {
+	struct governor *governor;
+	enum family family;
+	GThread *thread;
+	bool open;
+	uint64_t counted_from_ns; /* of the open window */
+	uint64_t events_before;	  /* when it opened */
+	double fraction;	  /* of the sites that are armed */
+	double arming_ns;	  /* moving average, all sites */
+	double window_cost_ns;	  /* moving average */
+	struct observation seen;  /* without the open window */
+};
+
+struct governor {
+	struct traced *traced;
+	struct governor_options options;
+	struct budget budget;
+	GMutex mutex;	/* of budget and of what governor_observe() reads */
+	GCond stop_cond;
+	bool stop;
+	struct channel channels[FAMILY_COUNT];
+	GRand *random;
+	double spent_ns;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+static struct target *record(const struct governor *governor)
+{
+	return traced_shared(governor->traced);
+}
+
+static bool is_wanted(const struct governor *governor, enum family family)
+{
+	return traced_plan(governor->traced)->sites[family];
+}
+
+/* Waits for @ns or until the governor is stopped. Called with the mutex held. Returns false when stopped. */
+static bool wait_ns(struct governor *governor, double ns)
+{
+	int64_t end = g_get_monotonic_time() + (int64_t)MAX(ns / 1000, 1);
+
+	while (!governor->stop && g_cond_wait_until(&governor->stop_cond, &governor->mutex, end))
+		;
+	return !governor->stop;
+}
+
+static double program_ns(const struct target *target)
+{
+	return target->timed_events ? (double)target->timed_ns / target->timed_events : PROGRAM_NS;
+}
+
+/* With the mutex held. */
+static void fill_buckets(struct governor *governor)
+{
+	struct target *target = record(governor);
+	int64_t left[FAMILY_COUNT], added[FAMILY_COUNT];
+	uint32_t wanted = 0;
+
+	for (int family = 0; family < FAMILY_COUNT; family++) {
+		left[family] = __atomic_load_n(&target->budget_ns[family], __ATOMIC_RELAXED);
+		wanted |= (uint32_t)is_wanted(governor, family) << family;
+	}
+	budget_fill(&governor->budget, now_ns(), left, wanted, added);
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		__atomic_fetch_add(&target->budget_ns[family], added[family], __ATOMIC_RELAXED);
+	target->event_cost_ns = governor->options.trap_ns + program_ns(target);
+}
+
+static double bucket(const struct channel *channel)
+{
+	return __atomic_load_n(&record(channel->governor)->budget_ns[channel->family], __ATOMIC_RELAXED);
+}
+
+/* Takes from the bucket what the kernel side does not: traps that do not count. */
+static void charge(struct channel *channel, double ns)
+{
+	__atomic_fetch_sub(&record(channel->governor)->budget_ns[channel->family], (int64_t)ns, __ATOMIC_RELAXED);
+	channel->governor->spent_ns += ns;
+}
+
+static double burst_ns(const struct governor *governor)
+{
+	return governor->options.burst_ms * 1e6;
+}
+
+/* How many of the sites can be armed so that arming takes at most half of a burst. */
+static double arming_fraction(const struct channel *channel)
+{
+	double room = (burst_ns(channel->governor) - CLOSING_NS) / 2;
+
+	if (channel->family != FAMILY_PYMALLOC)
+		return 1;
+	return CLAMP(room / channel->arming_ns, 0.02, 1);
+}
+
+static double hold_ns(const struct channel *channel, double arming_ns)
+{
+	return MAX(burst_ns(channel->governor) - CLOSING_NS - arming_ns, SHORTEST_HOLD_NS);
+}
+
+/* Adds the part of the open window up to now to what was seen, and begins the next part. */
+static void account_window(struct channel *channel)
+{
+	struct governor *governor = channel->governor;
+	struct target *target = record(governor);
+	uint64_t now = now_ns(), events = target->events[channel->family];
+	double length = now - channel->counted_from_ns;
+	double cost = (events - channel->events_before) * (governor->options.trap_ns + program_ns(target));
+
+	/* The cost is known to some percent: of a window that was nearly all cost, a tenth is taken as the target's own. */
+	channel->seen.observed_ns += MAX(length - cost, length / 10) * channel->fraction;
+	governor->spent_ns += cost;
+	channel->counted_from_ns = now;
+	channel->events_before = events;
+}
+
+/* Drops the mutex while it waits for the kernel. */
+static bool open_window(struct channel *channel)
+{
+	struct governor *governor = channel->governor;
+	struct target *target = record(governor);
+	uint64_t began = now_ns(), idle = target->idle_traps;
+	double took;
+	bool armed;
+
+	channel->fraction = arming_fraction(channel);
+	g_mutex_unlock(&governor->mutex);
+	armed = traced_arm(governor->traced, 1u << channel->family, channel->fraction, NULL);
+	g_mutex_lock(&governor->mutex);
+	took = now_ns() - began;
+	if (!armed)
+		return false;
+	channel->arming_ns = (channel->arming_ns + took / channel->fraction) / 2;
+	charge(channel, MIN((target->idle_traps - idle) * (governor->options.trap_ns + IDLE_PROGRAM_NS), took));
+	channel->open = true;
+	channel->seen.windows++;
+	channel->counted_from_ns = now_ns();
+	channel->events_before = target->events[channel->family];
+	return true;
+}
+
+static void close_window(struct channel *channel, uint64_t opened_ns)
+{
+	struct governor *governor = channel->governor;
+	double installed;
+
+	account_window(channel);
+	channel->open = false;
+	channel->seen.always = false;
+	g_mutex_unlock(&governor->mutex);
+	traced_disarm(governor->traced, 1u << channel->family);
+	g_mutex_lock(&governor->mutex);
+	installed = (channel->counted_from_ns - opened_ns + CLOSING_NS) / 1e6;
+	channel->seen.longest_ms = MAX(channel->seen.longest_ms, installed);
+}
+
+static bool ran_dry(const struct channel *channel)
+{
+	return !(record(channel->governor)->armed & 1u << channel->family);
+}
+
+/* Keeps the open window as long as it costs less than its bucket gains. */
+static bool stay_open(struct channel *channel)
+{
+	struct governor *governor = channel->governor;
+
+	while (!ran_dry(channel) && !record(governor)->image_gone) {
+		if (!wait_ns(governor, WATCH_NS))
+			return false;
+		fill_buckets(governor);
+		account_window(channel);
+	}
+	return true;
+}
+
+/* Whether what the window has cost so far would be too much for always. */
+static bool is_dear(const struct channel *channel, double before, double length)
+{
+	double cost = before - bucket(channel), gain = length * channel->governor->budget.share;
+
+	return cost > gain || channel->fraction < 1;
+}
+
+static void run_window(struct channel *channel)
+{
+	struct governor *governor = channel->governor;
+	uint64_t opened = now_ns();
+	double before, cost = bucket(channel), hold;
+
+	if (!open_window(channel)) {
+		/* The process is going, or the kernel is short of something: try again later. */
+		wait_ns(governor, 1e9);
+		return;
+	}
+	hold = hold_ns(channel, now_ns() - opened);
+	before = bucket(channel);
+	wait_ns(governor, hold);
+	if (!governor->stop && !ran_dry(channel) && !is_dear(channel, before, hold))
+		stay_open(channel);
+	cost -= bucket(channel);
+	channel->window_cost_ns = (channel->window_cost_ns + MAX(cost, 0)) / 2;
+	close_window(channel, opened);
+}
+
+/*
+ * What the bucket must hold for the next window: the cost of one as they have been and up to as much again, by chance, so that windows
+ * are independent of whatever period the program has.
+ */
+static double next_threshold(struct channel *channel)
+{
+	double wanted = channel->window_cost_ns * (1 + g_rand_double(channel->governor->random));
+
+	return MIN(wanted, channel->governor->budget.cap_ns * 0.95);
+}
+
+static void *run_channel(void *data)
+{
+	struct channel *channel = data;
+	struct governor *governor = channel->governor;
+	double threshold = 0;
+
+	g_mutex_lock(&governor->mutex);
+	while (!governor->stop && !record(governor)->image_gone) {
+		fill_buckets(governor);
+		if (bucket(channel) < threshold) {
+			wait_ns(governor, WAIT_NS);
+			continue;
+		}
+		run_window(channel);
+		threshold = next_threshold(channel);
+	}
+	g_mutex_unlock(&governor->mutex);
+	return NULL;
+}
+
+struct governor *governor_new(struct traced *traced, const struct governor_options *options)
+{
+	struct governor *governor = g_new0(struct governor, 1);
+
+	governor->traced = traced;
+	governor->options = *options;
+	governor->random = g_rand_new();
+	g_mutex_init(&governor->mutex);
+	g_cond_init(&governor->stop_cond);
+	for (int family = 0; family < FAMILY_COUNT; family++) {
+		struct channel *channel = &governor->channels[family];
+
+		channel->governor = governor;
+		channel->family = family;
+		channel->arming_ns = ARMING_NS;
+		channel->seen.always = is_wanted(governor, family);
+	}
+	return governor;
+}
+
+void governor_start(struct governor *governor)
+{
+	static const char *const names[FAMILY_COUNT] = { "pymalloc", "malloc", "mmap" };
+	struct target *target = record(governor);
+
+	/* A burst's worth: what one window, or one surprise, may cost. */
+	budget_init(&governor->budget, governor->options.overhead_pct, CAP_BURSTS * burst_ns(governor), now_ns());
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		target->budget_ns[family] = burst_ns(governor);
+	target->event_cost_ns = governor->options.trap_ns + PROGRAM_NS;
+	__atomic_store_n(&target->limited, 1, __ATOMIC_RELEASE);
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		if (is_wanted(governor, family))
+			governor->channels[family].thread =
+				g_thread_new(names[family], run_channel, &governor->channels[family]);
+}
+
+void governor_free(struct governor *governor)
+{
+	if (!governor)
+		return;
+	g_mutex_lock(&governor->mutex);
+	governor->stop = true;
+	g_cond_broadcast(&governor->stop_cond);
+	g_mutex_unlock(&governor->mutex);
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		if (governor->channels[family].thread)
+			g_thread_join(governor->channels[family].thread);
+	g_mutex_clear(&governor->mutex);
+	g_cond_clear(&governor->stop_cond);
+	g_rand_free(governor->random);
+	g_free(governor);
+}
+
+void governor_observe(struct governor *governor, enum family family, struct observation *observation)
+{
+	struct channel *channel = &governor->channels[family];
+
+	g_mutex_lock(&governor->mutex);
+	if (channel->open)
+		account_window(channel);
+	*observation = channel->seen;
+	g_mutex_unlock(&governor->mutex);
+}
+
+double governor_spent_ns(struct governor *governor)
+{
+	double spent;
+
+	g_mutex_lock(&governor->mutex);
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		if (governor->channels[family].open)
+			account_window(&governor->channels[family]);
+	spent = governor->spent_ns;
+	g_mutex_unlock(&governor->mutex);
+	return spent;
+}

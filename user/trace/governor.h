@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Opens and closes windows so that tracing stays within its budget. Each family has a thread of its own: it waits until its bucket
+ * holds enough for a window and a random time has passed, arms the family, and closes it again after at most a burst. A window that costs
+ * less than its bucket gains stays open: light processes are traced exactly. Where the bucket runs dry the kernel side stops
+ * counting at once and the thread removes the probes.
+ */
+#ifndef PYLEAK_TRACE_GOVERNOR_H
+#define PYLEAK_TRACE_GOVERNOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+
+#include "trace/tracer.h"
+
+struct governor;
+
+struct governor_options {
+	double overhead_pct;
+	double burst_ms;
+	double trap_ns; /* what a bare trap costs, calibrate_trap() */
+};
+
+/* @traced is borrowed; nobody else arms or disarms it until governor_free(). */
+struct governor *governor_new(struct traced *traced, const struct governor_options *options);
+/* Starts opening windows. */
+void governor_start(struct governor *governor);
+/* Closes every window, waits for the threads and frees. NULL is allowed. */
+void governor_free(struct governor *governor);
+
+/* What was seen of one family so far. */
+struct observation {
+	uint64_t windows;
+	/*
+	 * Time of the target's own, in ns, during which its allocations were seen: the windows' length less what tracing took of it,
+	 * times the fraction of the sites that were armed.
+	 */
+	double observed_ns;
+	bool always;	  /* seen without a gap since the first window opened */
+	double longest_ms; /* the longest that probes were installed in one go, windows that stay open aside */
+};
+void governor_observe(struct governor *governor, enum family family, struct observation *observation);
+
+/* What tracing has cost the target so far, in ns of its time, estimated. */
+double governor_spent_ns(struct governor *governor);
+
+#endif
