@@ -325,15 +325,25 @@ def wait_until(condition, timeout=PATIENCE, pause=0.02):
         time.sleep(pause)
 
 
-def bpf_programs_of(pid):
-    """The ids of the BPF programs that a process holds, by bpftool."""
-    shown = subprocess.run(["/usr/sbin/bpftool", "-j", "prog", "show"], capture_output=True, text=True)
-    assert shown.returncode == 0, shown.stderr
-    return {each["id"] for each in json.loads(shown.stdout)
-            if any(holder["pid"] == pid for holder in each.get("pids", []))}
+def bpf_objects_of(pid):
+    """{("prog", id), ("link", id), ("map", id)} of the BPF objects that a process has open, by /proc/PID/fdinfo."""
+    found = set()
+    for entry in pathlib.Path("/proc/%d/fdinfo" % pid).iterdir():
+        try:
+            text = entry.read_text()
+        except OSError:  # closed between listing and reading
+            continue
+        found.update((kind, int(number)) for kind, number in re.findall(r"^(prog|link|map)_id:\s*(\d+)$", text, re.M))
+    return found
 
 
-def bpf_program_ids():
-    shown = subprocess.run(["/usr/sbin/bpftool", "-j", "prog", "show"], capture_output=True, text=True)
+def bpf_objects(kind):
+    """All of the kernel's BPF objects of a kind ("prog", "link" or "map"), as bpftool describes them."""
+    shown = subprocess.run(["/usr/sbin/bpftool", "-j", kind, "show"], capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
-    return {each["id"] for each in json.loads(shown.stdout)}
+    return json.loads(shown.stdout)
+
+
+def bpf_objects_left(objects):
+    """Those of the given objects that the kernel still has."""
+    return {(kind, each["id"]) for kind in ("prog", "link", "map") for each in bpf_objects(kind)} & objects

@@ -72,7 +72,7 @@ def test_reports_carry_the_contracts_types(leaked):
     with open("/proc/%d/statm" % target.pid) as statm:
         resident = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     assert report["process"]["rss_bytes"] == pytest.approx(resident, rel=0.1)
-    assert report["process"]["rss_growth_bytes"] > 30e6  # 16 MB of megabytes, 15 MB of large mallocs, and the rest
+    assert report["process"]["rss_growth_bytes"] > 16e6  # of "megabytes" alone, all written
     assert {f["name"]: f["mode"] for f in report["tracing"]["families"]} == {
         "pymalloc": "exact", "malloc": "exact", "mmap": "exact",
     }

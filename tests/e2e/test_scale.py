@@ -29,8 +29,9 @@ def test_two_million_blocks_in_ten_thousand_stacks_report_in_under_a_second(reco
     record_property("gaps", gaps)
     print("gaps between reports %s s, tracer's resident memory %.0f MiB" % (gaps, memory / 2**20))
     assert max(gaps) < 1.9 and sum(gaps) / len(gaps) < 1.25
-    mine = [site for site in report["sites"] if report.python_stack(site)[:1] and
-            report.python_stack(site)[0][1] == "<scale>"]
+    # pymalloc's own table of arenas is a malloc that grows under some of these lines.
+    mine = [site for site in report["sites"] if site["family"] == "pymalloc" and
+            report.python_stack(site)[:1] and report.python_stack(site)[0][0].startswith("leaf_")]
     assert len(mine) == truth["stacks"]
     assert {site["outstanding_blocks"] for site in mine} == {PER_STACK}
     assert {site["outstanding_bytes"] for site in mine} == {PER_STACK * truth["block_bytes"]}
