@@ -4,10 +4,8 @@
 Each cost is the difference of the same work without (A) and with (B) the tracer, in the order A B A B A B, best of each,
 so that a drift of the machine falls on both. The kernel's own statistics say how long the BPF programs ran.
 """
-import json
 import os
 import pathlib
-import subprocess
 import sys
 import time
 
@@ -21,12 +19,10 @@ ALLOCATIONS = 300000
 STATISTICS = "/proc/sys/kernel/bpf_stats_enabled"
 
 
-def bpftool(*arguments):
-    return json.loads(subprocess.check_output(["/usr/sbin/bpftool", "-j", *arguments, "show"], text=True))
-
-
 def held(kind, pid):
-    return [each for each in bpftool(kind) if any(holder["pid"] == pid for holder in each.get("pids", []))]
+    """The BPF objects of a kind that a process has open."""
+    open_now = pyleak.bpf_objects_of(pid)
+    return [each for each in pyleak.bpf_objects(kind) if (kind, each["id"]) in open_now]
 
 
 def run_times(pid):
