@@ -13,7 +13,8 @@
 #include "analyse/analysis.h"
 #include "collect/snapshot.h"
 
-enum { SAMPLE_SNAPSHOTS = 6, SAMPLE_INTERVAL_S = 10 };
+/* The figures of context SAMPLE_ESTIMATED are estimates, give or take a quarter. */
+enum { SAMPLE_SNAPSHOTS = 6, SAMPLE_INTERVAL_S = 10, SAMPLE_ESTIMATED = 5 };
 #define SAMPLE_RECORDING "tests/unit/data/shop.ndjson"
 
 static inline struct frame sample_frame(const char *file, int32_t line, const char *function)
@@ -83,6 +84,9 @@ static inline void sample_context(struct snapshot *snapshot, uint32_t id, enum f
 		.family = family,
 		.live_blocks = blocks,
 		.live_bytes = blocks * size,
+		.estimated = id == SAMPLE_ESTIMATED,
+		.live_bytes_low = id == SAMPLE_ESTIMATED ? 0.75 * blocks * size : 0,
+		.live_bytes_high = id == SAMPLE_ESTIMATED ? 1.25 * blocks * size : 0,
 		.alloc_blocks = 2 * blocks + 10,
 		.alloc_bytes = (2 * blocks + 10) * size,
 		.oldest_born_ns = snapshot->attached_ns + 1000000000,

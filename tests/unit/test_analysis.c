@@ -73,6 +73,27 @@ static void the_line_that_grows_most_comes_first(void **state)
 	report_free(report);
 }
 
+/* 4,096 bytes an interval give or take a quarter: 24,576 in 60 s. */
+static void an_estimate_widens_the_interval_of_its_growth(void **state)
+{
+	const struct analysis_options options = { .top = 10 };
+	struct report *report = report_on_sample(&options, SAMPLE_SNAPSHOTS);
+	guint i, estimated = 0;
+
+	(void)state;
+	for (i = 0; i < report->sites->len; i++) {
+		const struct site *site = site_at(report, i);
+
+		if (!site->estimated)
+			continue;
+		estimated++;
+		assert_true(fabs(site->growth_bytes_per_s_low - 0.75 * 24576 / 60) < 1e-6);
+		assert_true(fabs(site->growth_bytes_per_s_high - 1.25 * 24576 / 60) < 1e-6);
+	}
+	assert_int_equal(estimated, 1);
+	report_free(report);
+}
+
 static void totals_are_of_all_sites_not_only_of_those_shown(void **state)
 {
 	const struct analysis_options options = { .top = 1 };
@@ -415,6 +436,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_line_that_grows_most_comes_first),
+		cmocka_unit_test(an_estimate_widens_the_interval_of_its_growth),
 		cmocka_unit_test(totals_are_of_all_sites_not_only_of_those_shown),
 		cmocka_unit_test(sites_are_ordered_by_what_is_asked),
 		cmocka_unit_test(groups_sum_over_their_stacks),

@@ -66,6 +66,7 @@ static void defaults_are_those_of_the_contract(void **state)
 	assert_ptr_equal(options->writer, &text_writer);
 	assert_int_equal(options->native, NATIVE_LEAF);
 	assert_true(options->max_memory == 256 << 20);
+	assert_false(options->exact);
 	assert_null(options->output);
 	assert_null(options->command);
 	assert_null(options->analysis.include);
@@ -85,6 +86,7 @@ static void every_option_is_taken(void **state)
 	assert_int_equal(options->pids->len, 3);
 	assert_true(options->interval_s == 0.5 && options->duration_s == 60);
 	assert_true(options->count == 3 && options->analysis.top == 7);
+	assert_true(options->exact);
 	assert_true(options->overhead_pct == 5 && options->burst_ms == 20);
 	assert_true(options->min_age_s == 1.5);
 	assert_int_equal(options->analysis.group_by, GROUP_BY_MODULE);
@@ -245,8 +247,6 @@ static void what_is_not_built_yet_is_refused_not_ignored(void **state)
 		"-p 1 -f pprof",
 		"-p 1 -f html",
 		"-p 1 -f prometheus",
-		"-p 1 --overhead 5",
-		"-p 1 --burst 5",
 		"-a -i 3",
 	};
 	size_t i;

@@ -320,7 +320,9 @@ static void assert_matches_definition(json_t *object, json_t *definitions, const
 
 	assert_known(object, at(definition, "properties", NULL), name);
 	json_array_foreach(at(definition, "required", NULL), i, key)
+	{
 		assert_non_null(json_object_get(object, json_string_value(key)));
+	}
 }
 
 static void the_schema_names_every_key(void **state)

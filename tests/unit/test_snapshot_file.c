@@ -135,6 +135,9 @@ static void assert_same_context(const struct snapshot_context *a, const struct s
 	assert_int_equal(a->family, b->family);
 	assert_int_equal(a->live_blocks, b->live_blocks);
 	assert_int_equal(a->live_bytes, b->live_bytes);
+	assert_true(a->estimated == b->estimated);
+	assert_true(a->live_bytes_low == b->live_bytes_low);
+	assert_true(a->live_bytes_high == b->live_bytes_high);
 	assert_int_equal(a->alloc_blocks, b->alloc_blocks);
 	assert_int_equal(a->alloc_bytes, b->alloc_bytes);
 	assert_int_equal(a->oldest_born_ns, b->oldest_born_ns);

@@ -139,8 +139,11 @@ static int leaks_from(const struct verdicts *verdicts, double time)
 {
 	int i, leaks = 0;
 
-	for (i = 0; i < verdicts->count; i++)
-		leaks += (i + 1) * INTERVAL >= time && verdicts->at[i] == VERDICT_LEAK;
+	for (i = 0; i < verdicts->count; i++) {
+		bool late_enough = (i + 1) * INTERVAL >= time;
+
+		leaks += late_enough && verdicts->at[i] == VERDICT_LEAK;
+	}
 	return leaks;
 }
 

@@ -2,8 +2,9 @@
 /*
  * Snapshots with the names of their stacks, saved and read back: a report can be made from them
  * anywhere, with no kernel, no root and no target. One JSON object a line ("pyleak-snapshot/1"), so
- * that a file holds a whole trace. Here and not in collect/, for it needs the stacks of symbolize/
- * and the names of model.h.
+ * that a file holds a whole trace. Of a sampled one the estimates are saved, not the sample: write
+ * after estimate_contexts(). Here and not in collect/, for it needs the stacks of symbolize/ and
+ * the names of model.h.
  */
 #ifndef PYLEAK_ANALYSE_SNAPSHOT_FILE_H
 #define PYLEAK_ANALYSE_SNAPSHOT_FILE_H

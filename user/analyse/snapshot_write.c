@@ -51,6 +51,9 @@ static json_t *context_value(const struct snapshot_context *context, const struc
 	json_object_set_new(object, "family", json_string(family_name(context->family)));
 	json_object_set_new(object, "live_blocks", json_integer(context->live_blocks));
 	json_object_set_new(object, "live_bytes", json_integer(context->live_bytes));
+	json_object_set_new(object, "estimated", json_boolean(context->estimated));
+	json_object_set_new(object, "live_bytes_low", real_value(context->live_bytes_low));
+	json_object_set_new(object, "live_bytes_high", real_value(context->live_bytes_high));
 	json_object_set_new(object, "alloc_blocks", count_value(context->alloc_blocks));
 	json_object_set_new(object, "alloc_bytes", count_value(context->alloc_bytes));
 	json_object_set_new(object, "oldest_born_ns", count_value(context->oldest_born_ns));

@@ -37,12 +37,10 @@ static const struct argp_option table[] = {
 	{ "duration", 'd', "SEC", 0, "Stop after SEC, with a last report", 2 },
 	{ "count", 'n', "N", 0, "Stop after N reports", 2 },
 	{ "top", 't', "N", 0, "Sites shown (10)", 2 },
-	{ "overhead", KEY_OVERHEAD, "PCT", 0,
-	  "Most the target may be slowed (not in this version: all is traced)", 3 },
-	{ "exact", KEY_EXACT, NULL, 0,
-	  "Trace every allocation whatever it costs (always, in this version)", 3 },
+	{ "overhead", KEY_OVERHEAD, "PCT", 0, "Most the target may be slowed, in percent (2)", 3 },
+	{ "exact", KEY_EXACT, NULL, 0, "Trace every allocation whatever it costs", 3 },
 	{ "burst", KEY_BURST, "MS", 0,
-	  "Longest time that probes stay installed when sampling (not in this version)", 3 },
+	  "Longest time that probes stay installed in one go when sampling (30)", 3 },
 	{ "min-age", KEY_MIN_AGE, "SEC", 0, "Leave out memory younger than this (0)", 4 },
 	{ "group-by", KEY_GROUP_BY, "KEY", 0, "stack, line, function, file, module (stack)", 4 },
 	{ "sort", KEY_SORT, "KEY", 0, "growth, bytes, blocks, rate (growth)", 4 },
@@ -73,8 +71,8 @@ static const struct argp_option table[] = {
 struct parser {
 	struct options *options;
 	GPtrArray *include, *exclude; /* of char *; become NULL-terminated */
-	bool whole_host;	   /* -a or serve: no pid is missing */
-	char *unsupported;	   /* the first that this version refuses; usage errors go first */
+	bool whole_host;	      /* -a or serve: no pid is missing */
+	char *unsupported; /* the first that this version refuses; usage errors go first */
 	GError *error;
 };
 
@@ -217,8 +215,7 @@ static void print_and_exit(bool help)
 {
 	static const char doc[] =
 		"Finds memory leaks in running CPython processes, from outside.\v"
-		"Needs root. The manual page, "
-		"pyleak(1), says what each line of a report means.";
+		"Needs root. The manual page, pyleak(1), says what a report means.";
 	const struct argp argp = { table, NULL, "-p PID[,PID...]\n-- CMD [ARG...]", doc, NULL,
 				   NULL,  NULL };
 	char name[] = "pyleak";
