@@ -277,7 +277,8 @@ static bool attach_targets(struct session *session, GError **error)
 
 static bool prepare(struct session *session, GError **error)
 {
-	session->kernel = kernel_side_new(session->options->max_memory, error);
+	session->kernel = kernel_side_new(session->options->max_memory,
+					   session->options->exact ? UINT32_MAX : SAMPLED_BLOCKS, error);
 	if (!session->kernel || !calibrate_trap(session->kernel, &session->trap_ns, error))
 		return false;
 	session->events = stack_events_new(session->kernel, on_stack, session, error);

@@ -9,7 +9,7 @@
 #include "trace/governor.h"
 
 /* Looking at the heap may take this share of pyleak's time. */
-static const double REFRESH_SHARE = 0.05;
+static const double REFRESH_SHARE = 0.015;
 static const double REFRESH_SECONDS = 0.5;
 
 struct traced_process {
@@ -127,7 +127,10 @@ static bool take(struct traced_process *target, double min_age_s, GError **error
 
 void traced_process_refresh(struct traced_process *target, double min_age_s, double interval_s)
 {
-	double pause = MAX(collector_seconds(target->collector) / REFRESH_SHARE, REFRESH_SECONDS);
+	double pause;
+
+	collector_check_survivors(target->collector);
+	pause = MAX(collector_seconds(target->collector) / REFRESH_SHARE, REFRESH_SECONDS);
 
 	if ((g_get_monotonic_time() - target->refreshed_us) / 1e6 < MIN(pause, interval_s) ||
 	    !traced_process_is_alive(target))
@@ -186,6 +189,7 @@ struct report *traced_process_report(struct traced_process *target, double min_a
 	report = analysis_add(target->analysis, target->snapshot, &sources);
 	report->pid = target->process->pid;
 	report->seq = ++target->reports;
+	collector_begin_interval(target->collector);
 	add_notes(target, report, alive);
 	return report;
 }

@@ -45,6 +45,15 @@ void collector_lose(struct collector *collector, enum lost_reason reason);
  */
 struct snapshot *collector_take(struct collector *collector, double min_age_s, GError **error);
 
+/*
+ * Takes the fingerprints of malloc's survivors where a window has just closed, and retires those that are gone. Cheap otherwise: call it
+ * often.
+ */
+void collector_check_survivors(struct collector *collector);
+
+/* Overhead in snapshots is counted from here on. */
+void collector_begin_interval(struct collector *collector);
+
 /* Of the last collector_take(): blocks that could not be checked; entries in the live table; what it took. */
 uint64_t collector_unchecked_blocks(const struct collector *collector);
 uint64_t collector_live_entries(const struct collector *collector);

@@ -41,7 +41,7 @@ struct governor {
 	struct budget budget;
 	GMutex mutex;	/* of budget and of what governor_observe() reads */
 	GCond stop_cond;
-	bool stop;
+	bool stop, crowded;
 	struct channel channels[FAMILY_COUNT];
 	GRand *random;
 	double spent_ns;
@@ -181,6 +181,7 @@ static void close_window(struct channel *channel, uint64_t opened_ns)
 	g_mutex_unlock(&governor->mutex);
 	traced_disarm(governor->traced, 1u << channel->family);
 	g_mutex_lock(&governor->mutex);
+	channel->seen.closed++;
 	installed = (channel->counted_from_ns - opened_ns + CLOSING_NS) / 1e6;
 	channel->seen.longest_ms = MAX(channel->seen.longest_ms, installed);
 }
@@ -195,7 +196,7 @@ static bool stay_open(struct channel *channel)
 {
 	struct governor *governor = channel->governor;
 
-	while (!ran_dry(channel) && !record(governor)->image_gone) {
+	while (!ran_dry(channel) && !governor->crowded && !record(governor)->image_gone) {
 		if (!wait_ns(governor, WATCH_NS))
 			return false;
 		fill_buckets(governor);
@@ -326,6 +327,13 @@ void governor_observe(struct governor *governor, enum family family, struct obse
 	if (channel->open)
 		account_window(channel);
 	*observation = channel->seen;
+	g_mutex_unlock(&governor->mutex);
+}
+
+void governor_set_crowded(struct governor *governor, bool crowded)
+{
+	g_mutex_lock(&governor->mutex);
+	governor->crowded = crowded;
 	g_mutex_unlock(&governor->mutex);
 }
 

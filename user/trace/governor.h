@@ -31,7 +31,7 @@ void governor_free(struct governor *governor);
 
 /* What was seen of one family so far. */
 struct observation {
-	uint64_t windows;
+	uint64_t windows, closed;
 	/*
 	 * Time of the target's own, in ns, during which its allocations were seen: the windows' length less what tracing took of it,
 	 * times the fraction of the sites that were armed.
@@ -41,6 +41,9 @@ struct observation {
 	double longest_ms; /* the longest that probes were installed in one go, windows that stay open aside */
 };
 void governor_observe(struct governor *governor, enum family family, struct observation *observation);
+
+/* While the table of live blocks is nearly full no window stays open: what sampling keeps is little. */
+void governor_set_crowded(struct governor *governor, bool crowded);
 
 /* What tracing has cost the target so far, in ns of its time, estimated. */
 double governor_spent_ns(struct governor *governor);

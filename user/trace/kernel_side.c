@@ -139,12 +139,12 @@ static bool check_host(GError **error)
 	return true;
 }
 
-static void size_maps(struct kernel_side *kernel, uint64_t max_memory)
+static void size_maps(struct kernel_side *kernel, uint64_t max_memory, uint32_t max_blocks)
 {
 	struct pyleak_bpf *skeleton = kernel->skeleton;
 	uint64_t budget = max_memory > RESERVED_MEMORY ? max_memory - RESERVED_MEMORY : 0;
 
-	kernel->live_capacity = live_entries_within(budget);
+	kernel->live_capacity = MIN(live_entries_within(budget), max_blocks);
 	bpf_map__set_max_entries(skeleton->maps.live, kernel->live_capacity);
 	bpf_map__set_max_entries(skeleton->maps.targets, PYLEAK_MAX_TARGETS);
 	bpf_map__set_max_entries(skeleton->maps.context_ids, MAX_CONTEXTS);
@@ -166,7 +166,7 @@ static void set_attach_types(struct pyleak_bpf *skeleton)
 						      (enum bpf_attach_type)UPROBE_MULTI_ATTACH_TYPE);
 }
 
-static bool load(struct kernel_side *kernel, uint64_t max_memory, GError **error)
+static bool load(struct kernel_side *kernel, uint64_t max_memory, uint32_t max_blocks, GError **error)
 {
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	int result;
@@ -179,7 +179,7 @@ static bool load(struct kernel_side *kernel, uint64_t max_memory, GError **error
 			    g_strerror(errno));
 		return false;
 	}
-	size_maps(kernel, max_memory);
+	size_maps(kernel, max_memory, max_blocks);
 	set_attach_types(kernel->skeleton);
 	result = pyleak_bpf__load(kernel->skeleton);
 	if (result == -EPERM)
@@ -196,7 +196,7 @@ static bool load(struct kernel_side *kernel, uint64_t max_memory, GError **error
 	return !result;
 }
 
-struct kernel_side *kernel_side_new(uint64_t max_memory, GError **error)
+struct kernel_side *kernel_side_new(uint64_t max_memory, uint32_t max_blocks, GError **error)
 {
 	struct kernel_side *kernel;
 
@@ -205,7 +205,7 @@ struct kernel_side *kernel_side_new(uint64_t max_memory, GError **error)
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	libbpf_set_print(print_nothing);
 	kernel = g_new0(struct kernel_side, 1);
-	if (!load(kernel, max_memory, error))
+	if (!load(kernel, max_memory, max_blocks, error))
 		goto fail;
 	kernel->exec_link = bpf_program__attach(kernel->skeleton->progs.process_exec);
 	if (!kernel->exec_link) {

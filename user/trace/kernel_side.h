@@ -22,11 +22,14 @@ enum kernel_program {
 
 struct kernel_side;
 
+/* Live blocks that sampling needs room for: survivors of windows, and all blocks of processes light enough to be traced whole. */
+enum { SAMPLED_BLOCKS = 1 << 18 };
+
 /*
- * Loads the programs with maps sized so that pyleak stays within @max_memory bytes. NULL and @error: UNSUPPORTED with what is
+ * Loads the programs with maps sized so that pyleak stays within @max_memory bytes and holds at most @max_blocks live blocks. NULL and @error: UNSUPPORTED with what is
  * missing (privilege, BTF, kernel feature).
  */
-struct kernel_side *kernel_side_new(uint64_t max_memory, GError **error);
+struct kernel_side *kernel_side_new(uint64_t max_memory, uint32_t max_blocks, GError **error);
 void kernel_side_free(struct kernel_side *kernel);
 
 int kernel_side_program_fd(const struct kernel_side *kernel, enum kernel_program program);

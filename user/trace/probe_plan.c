@@ -164,6 +164,8 @@ static void plan_allocators(struct probe_plan *plan, const struct process *proce
 		if (elf_image_exports(image, "malloc", &symbol) && elf_image_exports(image, "free", &symbol) &&
 		    plan->allocator_count < PYLEAK_MAX_ALLOCATORS) {
 			plan->allocators[plan->allocator_count++] = code_range(maps, mapping);
+			plan->malloc_is_glibc = plan->allocator_count == 1 &&
+						elf_image_exports(image, "gnu_get_libc_version", &symbol);
 			plan_malloc(plan, image, path);
 		}
 		if (elf_image_exports(image, "mmap", &symbol) && elf_image_exports(image, "munmap", &symbol))

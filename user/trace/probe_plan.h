@@ -30,6 +30,7 @@ struct probe_plan {
 	GPtrArray *groups; /* of struct probe_group *, in the order of attaching: frees before allocations */
 	struct address_range allocators[PYLEAK_MAX_ALLOCATORS]; /* code of malloc implementations */
 	uint32_t allocator_count;
+	bool malloc_is_glibc;		  /* and no other allocator is loaded */
 	struct address_range interpreter; /* code of the interpreter */
 	struct address_range arena_alloc; /* 0, 0: unknown */
 	char *unseen_mmap; /* an object whose own mmap is called instead of libc's and cannot be probed (tcmalloc); or NULL */

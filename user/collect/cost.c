@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "collect/cost.h"
+
+#include <glib.h>
+
+void cost_init(struct cost *cost, const struct process *process, double trap_ns)
+{
+	struct process_usage usage;
+
+	*cost = (struct cost){ .trap_ns = trap_ns };
+	if (process_usage_read(process, &usage)) {
+		cost->rss_at_attach = usage.rss_bytes;
+		cost->cpu_ns = usage.cpu_ns;
+	}
+}
+
+double cost_of_events(const struct cost *cost, const struct target *record)
+{
+	double program_ns = record->timed_events ? (double)record->timed_ns / record->timed_events : 0;
+	uint64_t events = record->idle_traps;
+
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		events += record->events[family];
+	return events * (cost->trap_ns + program_ns);
+}
+
+void cost_fill(const struct cost *cost, const struct process *process, double spent_ns, struct snapshot *snapshot)
+{
+	struct process_usage usage;
+	double cpu, spent = spent_ns - cost->spent_ns;
+
+	snapshot->rss_at_attach_bytes = cost->rss_at_attach;
+	if (!process_usage_read(process, &usage))
+		return;
+	cpu = usage.cpu_ns - cost->cpu_ns;
+	snapshot->rss_bytes = usage.rss_bytes;
+	snapshot->threads = usage.threads;
+	/* On top of what the program would have used without; beyond 20x the difference is all error. */
+	if (cpu > 0)
+		snapshot->overhead_pct = 100 * spent / MAX(cpu - spent, cpu / 20);
+}
+
+void cost_begin_interval(struct cost *cost, const struct process *process, double spent_ns)
+{
+	struct process_usage usage;
+
+	if (process_usage_read(process, &usage))
+		cost->cpu_ns = usage.cpu_ns;
+	cost->spent_ns = spent_ns;
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "collect/sampling.h"
+
+#include "collect/epochs.h"
+#include "collect/fingerprints.h"
+
+/* Temporaries that were alive when a window closed are not survivors: their places are taken by others before anybody looks. */
+static const uint64_t SURVIVOR_AGE_NS = 300000000;
+
+struct sampling {
+	struct governor *governor;
+	const struct memory *memory;
+	bool is_glibc;
+	struct fingerprints *fingerprints;
+	struct epochs *epochs[FAMILY_COUNT];
+	struct observation observed[FAMILY_COUNT]; /* up to the last look */
+	uint64_t began_ns, looked_ns;
+	double spent_ns;
+	uint64_t windows_closed[FAMILY_COUNT]; /* that sampling_window_closed() has told of */
+	GHashTable *cells; /* of struct sample_cell by (context, block size); during a look */
+};
+
+struct sampling *sampling_new(struct governor *governor, const struct memory *memory, bool is_glibc, uint64_t now_ns)
+{
+	struct sampling *sampling = g_new0(struct sampling, 1);
+
+	sampling->governor = governor;
+	sampling->memory = memory;
+	sampling->is_glibc = is_glibc;
+	sampling->fingerprints = fingerprints_new();
+	sampling->began_ns = sampling->looked_ns = now_ns;
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		sampling->epochs[family] = epochs_new(now_ns);
+	return sampling;
+}
+
+void sampling_free(struct sampling *sampling)
+{
+	if (!sampling)
+		return;
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		epochs_free(sampling->epochs[family]);
+	fingerprints_free(sampling->fingerprints);
+	g_free(sampling);
+}
+
+bool sampling_window_closed(struct sampling *sampling, enum family family)
+{
+	struct observation observed;
+	bool closed;
+
+	governor_observe(sampling->governor, family, &observed);
+	closed = observed.closed > sampling->windows_closed[family];
+	sampling->windows_closed[family] = observed.closed;
+	return closed;
+}
+
+void sampling_begin(struct sampling *sampling, uint64_t now_ns)
+{
+	double spent = governor_spent_ns(sampling->governor);
+	double own = (double)(now_ns - sampling->looked_ns) - (spent - sampling->spent_ns);
+
+	for (int family = 0; family < FAMILY_COUNT; family++) {
+		struct observation *known = &sampling->observed[family], observed;
+
+		governor_observe(sampling->governor, family, &observed);
+		epochs_add(sampling->epochs[family], now_ns, own, observed.observed_ns - known->observed_ns,
+			   observed.windows - known->windows);
+		*known = observed;
+	}
+	sampling->spent_ns = spent;
+	sampling->looked_ns = now_ns;
+	sampling->cells = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+}
+
+bool sampling_is_same(struct sampling *sampling, enum family family, uint64_t address, uint64_t tag, uint64_t size)
+{
+	/* Mappings are asked of /proc/PID/maps. */
+	if (sampling->observed[family].always || family == FAMILY_MMAP)
+		return true;
+	return fingerprints_match(sampling->fingerprints, sampling->memory, family, sampling->is_glibc, address, tag,
+				  size);
+}
+
+static struct sample_cell *find_cell(struct sampling *sampling, uint32_t context, uint32_t block_size)
+{
+	uint64_t key = (uint64_t)context << 32 | block_size;
+	struct sample_cell *cell = g_hash_table_lookup(sampling->cells, &key);
+
+	if (!cell) {
+		uint64_t *stored = g_new(uint64_t, 1);
+
+		*stored = key;
+		cell = g_new0(struct sample_cell, 1);
+		cell->context = context;
+		cell->block_size = block_size;
+		g_hash_table_insert(sampling->cells, stored, cell);
+	}
+	return cell;
+}
+
+void sampling_count(struct sampling *sampling, const struct snapshot_context *context, uint64_t size, uint64_t born_ns)
+{
+	enum family family = context->family;
+	struct sample_cell *cell;
+	double weight;
+
+	if (born_ns + SURVIVOR_AGE_NS > sampling->looked_ns && !sampling->observed[family].always)
+		return;
+	cell = find_cell(sampling, context->id, family == FAMILY_PYMALLOC ? size : 0);
+	weight = epochs_weight(sampling->epochs[family], born_ns);
+	cell->blocks++;
+	cell->weight += weight;
+	cell->weight_squares += weight * weight;
+	cell->bytes += weight * size;
+	cell->byte_squares += weight * size * weight * size;
+}
+
+void sampling_finish(struct sampling *sampling, struct snapshot *snapshot)
+{
+	double length = sampling->looked_ns - sampling->began_ns;
+	GHashTableIter iterator;
+	void *cell;
+
+	snapshot->cells = g_array_new(false, false, sizeof(struct sample_cell));
+	g_hash_table_iter_init(&iterator, sampling->cells);
+	while (g_hash_table_iter_next(&iterator, NULL, &cell))
+		g_array_append_vals(snapshot->cells, cell, 1);
+	g_clear_pointer(&sampling->cells, g_hash_table_unref);
+	fingerprints_sweep(sampling->fingerprints);
+	for (int family = 0; family < FAMILY_COUNT; family++) {
+		const struct observation *observed = &sampling->observed[family];
+
+		if (snapshot->families[family].mode == FAMILY_MODE_OFF || observed->always)
+			continue;
+		snapshot->families[family].mode = FAMILY_MODE_SAMPLED;
+		snapshot->families[family].observed_fraction =
+			length > 0 ? MIN(observed->observed_ns / length, 1) : 0;
+		snapshot->families[family].windows = observed->windows;
+	}
+}
