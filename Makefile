@@ -111,7 +111,7 @@ lint:
 
 # PYTEST_FLAGS: for example PYTEST_FLAGS='-k exactness -x'.
 e2e: pyleak
-	cd tests/e2e && $(PYTHON) -m pytest -p no:cacheprovider $(PYTEST_FLAGS)
+	cd tests/e2e && PYLEAK_BUILD=$(BUILD) $(PYTHON) -m pytest -p no:cacheprovider $(PYTEST_FLAGS)
 
 bench: pyleak
 	$(PYTHON) tests/bench/bench.py

@@ -27,9 +27,11 @@ static long identify_step(__u64 step, struct identify *identify)
 {
 	struct raw_frame *frame = &identify->thread->frames[step & (PYLEAK_MAX_FRAMES - 1)];
 
-	if (bpf_probe_read_user(&frame->filename, 8, (void *)(frame->code + identify->layout->code_filename)))
+	if (bpf_probe_read_user(&frame->filename, 8,
+				(void *)(frame->code + identify->layout->code_filename)))
 		frame->filename = 0;
-	if (bpf_probe_read_user(&frame->name, 8, (void *)(frame->code + identify->layout->code_name)))
+	if (bpf_probe_read_user(&frame->name, 8,
+				(void *)(frame->code + identify->layout->code_name)))
 		frame->name = 0;
 	return 0;
 }
@@ -79,7 +81,8 @@ static __noinline __u32 new_context(struct event *event, __u64 hash, enum family
 	context->target = event->index;
 	context->family = family;
 	if (bpf_map_update_elem(&context_ids, &hash, &id, BPF_NOEXIST)) {
-		/* Another thread was first with the same stack: use its id and give this one back. */
+		/* Another thread was first with the same stack: use its id and give this one back.
+		 */
 		context->hash = 0;
 		bpf_map_push_elem(&free_contexts, &id, 0);
 		other = bpf_map_lookup_elem(&context_ids, &hash);
@@ -102,7 +105,8 @@ static __always_inline __u32 find_context(struct event *event, enum family famil
 	__u32 *known, id;
 
 	walk_python_stack(event);
-	hash = thread->walk_hash ^ ((__u64)event->index << 40 | (__u64)family << 32 | thread->walk_count);
+	hash = thread->walk_hash ^
+	       ((__u64)event->index << 40 | (__u64)family << 32 | thread->walk_count);
 	hash *= 0x9e3779b97f4a7c15ULL;
 	known = bpf_map_lookup_elem(&context_ids, &hash);
 	id = known ? *known : new_context(event, hash, family);
@@ -115,10 +119,11 @@ static __always_inline __u32 find_context(struct event *event, enum family famil
 }
 
 /*
- * A block became live. A live entry at the same address means that its old block was freed without being seen (pymalloc frees
- * are never trapped) and the memory handed out again.
+ * A block became live. A live entry at the same address means that its old block was freed without
+ * being seen (pymalloc frees are never trapped) and the memory handed out again.
  */
-static __always_inline void block_born(struct event *event, __u64 address, __u64 size, __u32 id, __u32 born)
+static __always_inline void block_born(struct event *event, __u64 address, __u64 size, __u32 id,
+				       __u32 born)
 {
 	__u64 key = PYLEAK_BLOCK_KEY(event->index, address);
 	__u64 tag = PYLEAK_TAG(id, born);
@@ -146,7 +151,8 @@ static __always_inline void block_born(struct event *event, __u64 address, __u64
 	__sync_fetch_and_add(&context->alloc_bytes, size);
 }
 
-/* A block was freed. Fills @was (tag 0: it was not known) so that a realloc that fails can put it back. */
+/* A block was freed. Fills @was (tag 0: it was not known) so that a realloc that fails can put it
+ * back. */
 static __always_inline void block_died(struct event *event, __u64 address, struct block *was)
 {
 	__u64 key = PYLEAK_BLOCK_KEY(event->index, address);
@@ -163,7 +169,8 @@ static __always_inline void block_died(struct event *event, __u64 address, struc
 }
 
 /* Undoes block_died(): the block was not freed after all. */
-static __always_inline void block_undied(struct event *event, __u64 address, const struct block *was)
+static __always_inline void block_undied(struct event *event, __u64 address,
+					 const struct block *was)
 {
 	__u64 key = PYLEAK_BLOCK_KEY(event->index, address);
 	struct traced_context *context = context_at(PYLEAK_TAG_CONTEXT(was->tag));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The malloc family: entry, return and free. Only the outermost call of a thread counts. Nesting is told by the stack pointer
- * (a nested call's is lower), not by a depth counter: a return that is never seen heals by itself.
+ * The malloc family: entry, return and free. Only the outermost call of a thread counts. Nesting is
+ * told by the stack pointer (a nested call's is lower), not by a depth counter: a return that is
+ * never seen heals by itself.
  */
 #ifndef PYLEAK_BPF_MALLOC_H
 #define PYLEAK_BPF_MALLOC_H
@@ -13,8 +14,9 @@ static __always_inline __u64 argument(struct pt_regs *ctx, __u64 cookie, int num
 }
 
 /*
- * Whether the running call is inside the thread's outermost one, tail calls (the same stack pointer: glibc's realloc(NULL) jumps to
- * malloc) included. A stale outermost call is dropped and counted.
+ * Whether the running call is inside the thread's outermost one, tail calls (the same stack
+ * pointer: glibc's realloc(NULL) jumps to malloc) included. A stale outermost call is dropped and
+ * counted.
  */
 static __always_inline bool is_nested(struct event *event, __u64 sp)
 {
@@ -59,7 +61,8 @@ static __always_inline void malloc_enter(struct event *event, struct pt_regs *ct
 		thread->call_size = argument(ctx, cookie, 2) * argument(ctx, cookie, 3);
 		break;
 	}
-	/* Taken out now: once realloc has freed it, another thread may be given its address before we see the return. */
+	/* Taken out now: once realloc has freed it, another thread may be given its address before
+	 * we see the return. */
 	if ((function == MALLOC_REALLOC || function == MALLOC_REALLOCARRAY) && thread->call_pointer)
 		block_died(event, thread->call_pointer, &old);
 	thread->call_old = old;
@@ -73,12 +76,14 @@ static __always_inline void malloc_leave(struct event *event, struct pt_regs *ct
 	__u64 result = PT_REGS_RC(ctx), size = thread->call_size;
 	__u32 id;
 
-	/* At the entry the return address was at the stack pointer; after the return it is popped. */
+	/* At the entry the return address was at the stack pointer; after the return it is popped.
+	 */
 	if (!thread->call_sp || PT_REGS_SP(ctx) != thread->call_sp + 8)
 		return;
 	thread->call_sp = 0;
 	if (thread->call_function == MALLOC_POSIX) {
-		if (result || bpf_probe_read_user(&result, sizeof(result), (void *)thread->call_pointer))
+		if (result ||
+		    bpf_probe_read_user(&result, sizeof(result), (void *)thread->call_pointer))
 			return;
 	} else if (!result) {
 		/* realloc(p, 0) frees, every other failure keeps the old block. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The maps. Sizes given here are the smallest that load; user/trace sets the real ones from --max-memory.
- * Nothing is pinned, so all of it goes away with the tracer.
+ * The maps. Sizes given here are the smallest that load; user/trace sets the real ones from
+ * --max-memory. Nothing is pinned, so all of it goes away with the tracer.
  */
 #ifndef PYLEAK_BPF_MAPS_H
 #define PYLEAK_BPF_MAPS_H
@@ -23,7 +23,8 @@ struct {
 	__uint(max_entries, 2);
 } targets SEC(".maps");
 
-/* Live blocks by PYLEAK_BLOCK_KEY. Elements are allocated as they come: memory follows what is traced. */
+/* Live blocks by PYLEAK_BLOCK_KEY. Elements are allocated as they come: memory follows what is
+ * traced. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -32,7 +33,8 @@ struct {
 	__uint(max_entries, 1024);
 } live SEC(".maps");
 
-/* Content hash of (target, family, stack) to context id. bpf_get_stackid is not used: it loses stacks silently. */
+/* Content hash of (target, family, stack) to context id. bpf_get_stackid is not used: it loses
+ * stacks silently. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, __u64);
@@ -61,28 +63,29 @@ struct {
 	__uint(max_entries, 4 << 20);
 } events SEC(".maps");
 
-/* What a thread is doing. Per task rather than per CPU: a uprobe program can be preempted by another on its CPU. */
+/* What a thread is doing. Per task rather than per CPU: a uprobe program can be preempted by
+ * another on its CPU. */
 struct thread {
-	__u32 target;		/* index, 0: not looked up yet */
+	__u32 target; /* index, 0: not looked up yet */
 	__u32 ticks;
-	__u64 tstate;		/* address of its PyThreadState, 0: unknown; checked at every use */
-	__u32 looked_at;	/* when its PyThreadState was last looked for in vain */
+	__u64 tstate;	 /* address of its PyThreadState, 0: unknown; checked at every use */
+	__u32 looked_at; /* when its PyThreadState was last looked for in vain */
 	/* The outermost call of the malloc family that has not returned. */
 	__u32 call_function;
-	__u64 call_sp;		/* stack pointer at its entry; 0: no call */
+	__u64 call_sp; /* stack pointer at its entry; 0: no call */
 	__u64 call_size;
-	__u64 call_pointer;	/* realloc: the old block; posix_memalign: where the result goes */
-	struct block call_old;	/* realloc: what the old block was, to be put back when it fails */
+	__u64 call_pointer;    /* realloc: the old block; posix_memalign: where the result goes */
+	struct block call_old; /* realloc: what the old block was, to be put back when it fails */
 	/*
-	 * The stack walk. Here rather than on the stack: the verifier does not follow values through a map, so that its states
-	 * stay few.
+	 * The stack walk. Here rather than on the stack: the verifier does not follow values
+	 * through a map, so that its states stay few.
 	 */
 	__u64 walk_frame;
-	__u64 window_start;	/* what frame_bytes holds: bytes of the target's memory from here, */
-	__u64 window_length;	/* so many of them */
+	__u64 window_start;  /* what frame_bytes holds: bytes of the target's memory from here, */
+	__u64 window_length; /* so many of them */
 	__u64 walk_hash;
 	__u32 walk_count;
-	__u32 walk_cut;		/* enum walk_cut */
+	__u32 walk_cut; /* enum walk_cut */
 	__u64 tstate_bytes[PYLEAK_TSTATE_WINDOW / 8];
 	__u64 frame_bytes[PYLEAK_FRAMES_WINDOW / 8];
 	/* The event as it is sent: kept together. */

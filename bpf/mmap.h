@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Anonymous memory that the program maps itself. The probes stand right after the system call in libc's wrappers, where the
- * result and the arguments are all in registers. What an allocator maps for itself is told by the return address and left out.
+ * Anonymous memory that the program maps itself. The probes stand right after the system call in
+ * libc's wrappers, where the result and the arguments are all in registers. What an allocator maps
+ * for itself is told by the return address and left out.
  */
 #ifndef PYLEAK_BPF_MMAP_H
 #define PYLEAK_BPF_MMAP_H
@@ -54,10 +55,11 @@ static __always_inline void mmap_event(struct event *event, struct pt_regs *ctx,
 		break;
 	case MMAP_UNMAP:
 		block_died(event, address, &was);
-		/* The rest of a block whose beginning was unmapped goes on living. Other partial unmaps: user space, from maps. */
+		/* The rest of a block whose beginning was unmapped goes on living. Other partial
+		 * unmaps: user space, from maps. */
 		if (was.tag && was.size > length)
-			block_born(event, address + length, was.size - length, PYLEAK_TAG_CONTEXT(was.tag),
-				   PYLEAK_TAG_BORN(was.tag));
+			block_born(event, address + length, was.size - length,
+				   PYLEAK_TAG_CONTEXT(was.tag), PYLEAK_TAG_BORN(was.tag));
 		return;
 	case MMAP_REMAP:
 		block_died(event, address, &was);

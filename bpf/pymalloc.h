@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pymalloc: one probe at the conditional jump of each copy of its fast path. There the pool is in a register (the
- * cookie says which) and pool->freeblock is the block about to be returned: one trap gives address, size and stack.
+ * pymalloc: one probe at the conditional jump of each copy of its fast path. There the pool is in a
+ * register (the cookie says which) and pool->freeblock is the block about to be returned: one trap
+ * gives address, size and stack.
  *
- * Where the class has no pool with room (the register holds the empty list's head), the slow path takes a new pool and hands out
- * one of its blocks. The list was empty and frees only link pools in at its front, so at the next allocation the
- * new pool is the last of the list, with one block in use: the one that was handed out. If there is no such pool any more, the block
- * has been freed meanwhile. Source: Objects/obmalloc.c, CPython 2.7 to 3.15.
+ * Where the class has no pool with room (the register holds the empty list's head), the slow path
+ * takes a new pool and hands out one of its blocks. The list was empty and frees only link pools in
+ * at its front, so at the next allocation the new pool is the last of the list, with one block in
+ * use: the one that was handed out. If there is no such pool any more, the block has been freed
+ * meanwhile. Source: Objects/obmalloc.c, CPython 2.7 to 3.15.
  */
 #ifndef PYLEAK_BPF_PYMALLOC_H
 #define PYLEAK_BPF_PYMALLOC_H
@@ -43,7 +45,8 @@ static long free_list_step(__u64 step, struct free_list *list)
 	return 0;
 }
 
-static __always_inline bool pool_header_read(const struct target *target, __u64 pool, struct pool_header *header)
+static __always_inline bool pool_header_read(const struct target *target, __u64 pool,
+					     struct pool_header *header)
 {
 	if (bpf_probe_read_user(header, sizeof(*header), (void *)pool))
 		return false;
@@ -51,8 +54,8 @@ static __always_inline bool pool_header_read(const struct target *target, __u64 
 }
 
 /*
- * The only block in use of @pool: the sum of the addresses of all blocks carved so far, less the sum of those on the
- * free list. 0 where the pool does not look like that.
+ * The only block in use of @pool: the sum of the addresses of all blocks carved so far, less the
+ * sum of those on the free list. 0 where the pool does not look like that.
  */
 static __noinline __u64 only_block(__u64 pool, __u64 size, __u64 nextoffset, __u64 freeblock)
 {
@@ -84,13 +87,16 @@ static __noinline void resolve_slow_path(struct event *event)
 	__u64 pool = 0, block, size;
 
 	target->pending.sentinel = 0;
-	if (bpf_probe_read_user(&pool, 8, (void *)(pending.sentinel + __builtin_offsetof(struct pool_header, prevpool))))
+	if (bpf_probe_read_user(
+		    &pool, 8,
+		    (void *)(pending.sentinel + __builtin_offsetof(struct pool_header, prevpool))))
 		goto lost;
 	if (pool == pending.sentinel)
 		return; /* freed since, or there was no memory: nothing to account */
 	if (!pool_header_read(target, pool, &header))
 		goto lost;
-	/* Another pool is the last: the new one has gone, which it does when its only block is freed. */
+	/* Another pool is the last: the new one has gone, which it does when its only block is
+	 * freed. */
 	if (header.count != 1)
 		return;
 	size = ((__u64)header.szidx + 1) * target->layout.pool_alignment;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The Python stack of the running thread: find its PyThreadState, then follow its frames, innermost first, into
- * thread->frames. Each object is read in one go; only (code address, instruction) leaves the kernel.
+ * The Python stack of the running thread: find its PyThreadState, then follow its frames, innermost
+ * first, into thread->frames. Each object is read in one go; only (code address, instruction)
+ * leaves the kernel.
  */
 #ifndef PYLEAK_BPF_PYTHON_STACK_H
 #define PYLEAK_BPF_PYTHON_STACK_H
@@ -9,10 +10,11 @@
 enum {
 	MAX_INTERPRETERS = 32, /* looked at when searching for a thread */
 	MAX_THREADS = 4096,    /* of one interpreter */
-	LOOK_AGAIN = 4,	       /* after a search in vain, in units of struct block's born (1.05 ms) */
+	LOOK_AGAIN = 4, /* after a search in vain, in units of struct block's born (1.05 ms) */
 	/* Boundary frames to C do not count as frames but take steps of the walk. */
 	MAX_STEPS = 2 * PYLEAK_MAX_FRAMES,
-	/* Frames a call of bpf_loop's callback takes: its call and return cost as much as a frame does. */
+	/* Frames a call of bpf_loop's callback takes: its call and return cost as much as a frame
+	   does. */
 	STEP_FRAMES = 8,
 };
 
@@ -52,7 +54,8 @@ static long search_step(__u64 step, struct thread_search *search)
 		search->found = search->tstate;
 		return 1;
 	}
-	if (bpf_probe_read_user(&search->tstate, 8, (void *)(search->tstate + layout->tstate_next))) {
+	if (bpf_probe_read_user(&search->tstate, 8,
+				(void *)(search->tstate + layout->tstate_next))) {
 		search->unreadable = true;
 		return 1;
 	}
@@ -64,7 +67,8 @@ static __always_inline __u64 thread_pointer(void)
 	return bpf_get_current_task_btf()->thread.fsbase;
 }
 
-/* Walks interpreters -> threads for the one of this thread: works for every version, libc and kind of build. */
+/* Walks interpreters -> threads for the one of this thread: works for every version, libc and kind
+ * of build. */
 static __noinline __u64 find_tstate(struct target *target)
 {
 	struct thread_search search = {
@@ -83,36 +87,42 @@ static __noinline __u64 find_tstate(struct target *target)
 	return search.found;
 }
 
-static __always_inline __u64 tstate_word(const struct thread *thread, const struct target *target, __u32 offset)
+static __always_inline __u64 tstate_word(const struct thread *thread, const struct target *target,
+					 __u32 offset)
 {
 	__u32 word = (offset - target->tstate_start) / 8;
 
 	return word < PYLEAK_TSTATE_WINDOW / 8 ? thread->tstate_bytes[word] : 0;
 }
 
-static __always_inline bool tstate_load(struct thread *thread, const struct target *target, __u64 thread_id)
+static __always_inline bool tstate_load(struct thread *thread, const struct target *target,
+					__u64 thread_id)
 {
 	__u32 length = target->tstate_length;
 
 	if (!thread->tstate || length > PYLEAK_TSTATE_WINDOW)
 		return false;
-	if (bpf_probe_read_user(thread->tstate_bytes, length, (void *)(thread->tstate + target->tstate_start)))
+	if (bpf_probe_read_user(thread->tstate_bytes, length,
+				(void *)(thread->tstate + target->tstate_start)))
 		return false;
 	return tstate_word(thread, target, target->layout.tstate_thread_id) == thread_id;
 }
 
 /*
- * Sees to it that @frame is in thread->frame_bytes. A call of bpf_probe_read_user costs far more than the bytes it copies, so
- * where frames stand side by side several are read at once.
+ * Sees to it that @frame is in thread->frame_bytes. A call of bpf_probe_read_user costs far more
+ * than the bytes it copies, so where frames stand side by side several are read at once.
  */
-static __always_inline bool frame_load(struct thread *thread, const struct target *target, __u64 frame)
+static __always_inline bool frame_load(struct thread *thread, const struct target *target,
+				       __u64 frame)
 {
 	__u64 need = target->frame_length, from = frame, length;
 
-	if (frame >= thread->window_start && frame + need <= thread->window_start + thread->window_length)
+	if (frame >= thread->window_start &&
+	    frame + need <= thread->window_start + thread->window_length)
 		return true;
 	if (target->frames_adjacent) {
-		/* Not across the page's beginning: the page before it may not be there, and a fault is dear. */
+		/* Not across the page's beginning: the page before it may not be there, and a fault
+		 * is dear. */
 		__u64 page = frame & ~4095ULL;
 
 		from = frame + need - PYLEAK_FRAMES_WINDOW;
@@ -137,7 +147,8 @@ static __always_inline __u64 frame_word(const struct thread *thread, __u64 at, _
 	return thread->frame_bytes[(at + offset) / 8 & (PYLEAK_FRAMES_WINDOW / 8 - 1)];
 }
 
-static __always_inline void add_frame(struct thread *thread, __u32 count, __u64 code, __u64 instruction)
+static __always_inline void add_frame(struct thread *thread, __u32 count, __u64 code,
+				      __u64 instruction)
 {
 	struct raw_frame *frame = &thread->frames[count & (PYLEAK_MAX_FRAMES - 1)];
 
@@ -173,7 +184,9 @@ static __always_inline bool walk_frame(struct thread *thread, const struct targe
 	at = frame - thread->window_start;
 	thread->walk_frame = frame_word(thread, at, layout->frame_previous);
 	if (layout->frame_owner) {
-		__u32 owner = frame_word(thread, at, layout->frame_owner) >> (layout->frame_owner % 8 * 8) & 0xff;
+		__u32 owner = frame_word(thread, at, layout->frame_owner) >>
+				      (layout->frame_owner % 8 * 8) &
+			      0xff;
 
 		if (owner >= layout->owner_boundary_min && owner <= layout->owner_boundary_max)
 			return true;
@@ -204,7 +217,8 @@ static long walk_step(__u64 step, struct walk *walk)
 	return 0;
 }
 
-static __always_inline void walk_frames(struct thread *thread, const struct target *target, __u64 frame)
+static __always_inline void walk_frames(struct thread *thread, const struct target *target,
+					__u64 frame)
 {
 	struct walk walk = { .thread = thread, .target = target };
 
@@ -231,7 +245,8 @@ static __always_inline bool tstate_find(struct event *event)
 	return tstate_load(thread, event->target, thread_id);
 }
 
-/* Fills thread->frames, walk_count, walk_cut and walk_hash. No Python frame is a stack too: count 0. */
+/* Fills thread->frames, walk_count, walk_cut and walk_hash. No Python frame is a stack too: count
+ * 0. */
 static __always_inline void walk_python_stack(struct event *event)
 {
 	struct thread *thread = event->thread;

@@ -21,14 +21,15 @@ static __always_inline void spend(struct target *target, enum family family)
 struct event {
 	struct thread *thread;
 	struct target *target;
-	__u32 index;	 /* of target */
+	__u32 index; /* of target */
 	__u64 began_ns;
 	bool timed;
 };
 
 /*
- * False where the event is none of ours: another process (some kernels filter uprobe_multi by thread, and breakpoints are
- * inherited by fork), a family that is not armed, no room for the thread's state.
+ * False where the event is none of ours: another process (some kernels filter uprobe_multi by
+ * thread, and breakpoints are inherited by fork), a family that is not armed, no room for the
+ * thread's state.
  */
 static __always_inline bool event_begin(struct event *event, enum family family)
 {
@@ -52,7 +53,8 @@ static __always_inline bool event_begin(struct event *event, enum family family)
 		if (!target)
 			return false;
 		if (!thread)
-			thread = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+			thread = bpf_task_storage_get(&threads, task, NULL,
+						      BPF_LOCAL_STORAGE_GET_F_CREATE);
 		if (!thread) {
 			lose(target, LOST_THREAD_STORAGE);
 			return false;

@@ -34,7 +34,7 @@ The columns, over the runs of a workload:
 
 @dataclasses.dataclass
 class Run:
-    """What one run found. Rates in bytes/s over the trace; slack: the true one's own error, a share."""
+    """What one run found. Rates in bytes/s over the trace; slack: the true one's error."""
 
     found_s: float
     true_rate: float

@@ -27,6 +27,19 @@ def test_freed_objects_are_not_outstanding(python):
         assert not differences(report, target, expected)
 
 
+@pytest.mark.parametrize("python", [p for p in pyleak.INTERPRETERS if p.version >= (3, 6)], ids=repr)
+def test_a_churning_service_holds_what_its_interpreter_says(python):
+    """Hundreds of thousands of blocks die and are handed out again; what is left agrees with sys.getallocatedblocks()."""
+    with pyleak.Target("churn.py", python) as target, pyleak.attach(target) as tracer:
+        more = sum(target.ask("requests", "4000") for _ in range(2))
+        report = tracer.finish()
+    allocations = sum(family["allocs"] for family in report["tracing"]["families"])
+    assert allocations > 20 * 8000
+    assert more > 1500
+    # The protocol and the collector's own tables make for a few.
+    assert report["totals"]["outstanding_blocks"] == pytest.approx(more, abs=100)
+
+
 def test_freed_malloc_blocks_are_not_outstanding(python):
     with pyleak.Target("churn.py", python) as target, pyleak.attach(target) as tracer:
         expected = target.ask("native")

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Frees what it allocates, wholly or in part, through every way memory goes back. "run" says what must be left."""
+import collections
+import email.utils
 import gc
+import json
 import os
 import sys
 
@@ -100,6 +103,20 @@ def run():
     }
 
 
+def serve_requests(count):
+    """What a service does all day, with a bounded history; how many blocks more the interpreter then has in use."""
+    recent = KEPT.setdefault("recent", collections.deque(maxlen=200))
+    gc.collect()
+    before = sys.getallocatedblocks()
+    for i in range(int(count)):
+        stamp = email.utils.formatdate(i * 1000.5, usegmt=True)
+        text = json.dumps({"stamps": [stamp, str(i), i * 1.5], "body": {"text": "x" * (i % 300)}})
+        recent.append(json.loads(text))
+    del stamp, text
+    gc.collect()
+    return sys.getallocatedblocks() - before
+
+
 def run_native():
     leakext.malloc(0, 0)  # leaves its argument tuple on the free list for those below
     leakext.malloc_free(5000, 700)  # LEAK:malloc_free
@@ -126,4 +143,4 @@ def run_mappings():
 
 
 if __name__ == "__main__":
-    target.serve(run=run, native=run_native, mappings=run_mappings)
+    target.serve(run=run, native=run_native, mappings=run_mappings, requests=serve_requests)

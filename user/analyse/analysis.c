@@ -163,8 +163,10 @@ static void fill_verdict(struct site *site, const struct analysis *analysis,
 	if (history->now.estimated && elapsed_s > 0) {
 		double error = sqrt(history->now.error_squares) / elapsed_s;
 
-		site->growth_bytes_per_s_low = MIN(site->growth_bytes_per_s_low, site->growth_bytes_per_s - error);
-		site->growth_bytes_per_s_high = MAX(site->growth_bytes_per_s_high, site->growth_bytes_per_s + error);
+		site->growth_bytes_per_s_low =
+			MIN(site->growth_bytes_per_s_low, site->growth_bytes_per_s - error);
+		site->growth_bytes_per_s_high =
+			MAX(site->growth_bytes_per_s_high, site->growth_bytes_per_s + error);
 	}
 }
 

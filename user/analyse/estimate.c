@@ -17,17 +17,21 @@ struct estimate {
 
 static uint32_t class_of(const struct snapshot *snapshot, uint32_t block_size)
 {
-	return snapshot->class_step ? MIN(block_size / snapshot->class_step, SNAPSHOT_MAX_CLASSES) - 1 : 0;
+	return snapshot->class_step
+		       ? MIN(block_size / snapshot->class_step, SNAPSHOT_MAX_CLASSES) - 1
+		       : 0;
 }
 
 struct class_sums {
 	double weight, squares;
 };
 
-static void sum_classes(const struct snapshot *snapshot, struct class_sums sums[SNAPSHOT_MAX_CLASSES])
+static void sum_classes(const struct snapshot *snapshot,
+			struct class_sums sums[SNAPSHOT_MAX_CLASSES])
 {
 	for (guint i = 0; i < snapshot->cells->len; i++) {
-		const struct sample_cell *cell = &g_array_index(snapshot->cells, struct sample_cell, i);
+		const struct sample_cell *cell =
+			&g_array_index(snapshot->cells, struct sample_cell, i);
 
 		if (!cell->block_size)
 			continue;
@@ -37,17 +41,20 @@ static void sum_classes(const struct snapshot *snapshot, struct class_sums sums[
 }
 
 /* A share s = y / (y + z) of a known total: var(s) = (z^2 var(y) + y^2 var(z)) / (y + z)^4. */
-static void add_share(struct estimate *estimate, const struct sample_cell *cell, const struct class_sums *sums,
-		      double total)
+static void add_share(struct estimate *estimate, const struct sample_cell *cell,
+		      const struct class_sums *sums, double total)
 {
 	double y = cell->weight, z = sums->weight - y, all = sums->weight;
-	double var_y = CLUSTERING * cell->weight_squares, var_z = CLUSTERING * (sums->squares - cell->weight_squares);
-	double share = y / all, variance = (z * z * var_y + y * y * MAX(var_z, 0)) / (all * all * all * all);
+	double var_y = CLUSTERING * cell->weight_squares,
+	       var_z = CLUSTERING * (sums->squares - cell->weight_squares);
+	double share = y / all,
+	       variance = (z * z * var_y + y * y * MAX(var_z, 0)) / (all * all * all * all);
 	double bytes = total * cell->block_size;
 
 	estimate->blocks += total * share;
 	estimate->bytes += bytes * share;
-	estimate->variance += bytes * bytes * (variance + share * share * SHARE_ERROR * SHARE_ERROR);
+	estimate->variance +=
+		bytes * bytes * (variance + share * share * SHARE_ERROR * SHARE_ERROR);
 }
 
 static void add_weighted(struct estimate *estimate, const struct sample_cell *cell)
@@ -65,8 +72,10 @@ static GHashTable *estimate_cells(const struct snapshot *snapshot)
 
 	sum_classes(snapshot, sums);
 	for (guint i = 0; i < snapshot->cells->len; i++) {
-		const struct sample_cell *cell = &g_array_index(snapshot->cells, struct sample_cell, i);
-		struct estimate *estimate = g_hash_table_lookup(estimates, GUINT_TO_POINTER(cell->context));
+		const struct sample_cell *cell =
+			&g_array_index(snapshot->cells, struct sample_cell, i);
+		struct estimate *estimate =
+			g_hash_table_lookup(estimates, GUINT_TO_POINTER(cell->context));
 		uint32_t size_class = cell->block_size ? class_of(snapshot, cell->block_size) : 0;
 
 		if (!estimate) {
@@ -74,7 +83,8 @@ static GHashTable *estimate_cells(const struct snapshot *snapshot)
 			g_hash_table_insert(estimates, GUINT_TO_POINTER(cell->context), estimate);
 		}
 		if (cell->block_size && sums[size_class].weight > 0)
-			add_share(estimate, cell, &sums[size_class], snapshot->class_blocks[size_class]);
+			add_share(estimate, cell, &sums[size_class],
+				  snapshot->class_blocks[size_class]);
 		else
 			add_weighted(estimate, cell);
 	}
@@ -89,15 +99,18 @@ void estimate_contexts(struct snapshot *snapshot)
 		return;
 	estimates = estimate_cells(snapshot);
 	for (guint i = 0; i < snapshot->contexts->len; i++) {
-		struct snapshot_context *context = &g_array_index(snapshot->contexts, struct snapshot_context, i);
-		const struct estimate *estimate = g_hash_table_lookup(estimates, GUINT_TO_POINTER(context->id));
+		struct snapshot_context *context =
+			&g_array_index(snapshot->contexts, struct snapshot_context, i);
+		const struct estimate *estimate =
+			g_hash_table_lookup(estimates, GUINT_TO_POINTER(context->id));
 		double error;
 
 		if (snapshot->families[context->family].mode != FAMILY_MODE_SAMPLED)
 			continue;
 		context->estimated = true;
 		if (estimate && context->live_blocks > 0) {
-			/* In the same measure, so that they compare with what was outstanding then. */
+			/* In the same measure, so that they compare with what was outstanding then.
+			 */
 			double scale = estimate->blocks / context->live_blocks;
 
 			context->old_alloc_blocks = context->old_alloc_blocks * scale;

@@ -15,7 +15,8 @@
 #include "elf/image.h"
 #include "proc/process.h"
 
-/* A program that has run this long since its last exec and has not mapped an interpreter is none. */
+/* A program that has run this long since its last exec and has not mapped an interpreter is none.
+ */
 static const double PATIENCE_SECONDS = 10;
 enum { FINISH_POLLS = 50, FINISH_POLL_US = 100000 };
 
@@ -23,7 +24,8 @@ static void run_child(char **argv)
 {
 	sigset_t none;
 
-	/* Ignored signals and the mask survive exec: the program gets what pyleak was started with. */
+	/* Ignored signals and the mask survive exec: the program gets what pyleak was started with.
+	 */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
@@ -95,7 +97,8 @@ static bool run_until_ready(pid_t pid, const char *name, GError **error)
 					    "cannot start %s: it is not executable", name);
 			else
 				g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_NO_TARGET,
-					    "%s ended before it ran Python: give a Python program", name);
+					    "%s ended before it ran Python: give a Python program",
+					    name);
 			return false;
 		}
 		if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8))
@@ -110,7 +113,8 @@ static bool run_until_ready(pid_t pid, const char *name, GError **error)
 	}
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
-	g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_NO_TARGET, "%s is not a Python program; give one that is", name);
+	g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_NO_TARGET,
+		    "%s is not a Python program; give one that is", name);
 	return false;
 }
 
@@ -124,8 +128,8 @@ pid_t command_start(char **argv, GError **error)
 		run_child(argv);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status) ||
 	    ptrace(PTRACE_SETOPTIONS, pid, NULL, options)) {
-		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot start %s: %s", argv[0],
-			    g_strerror(errno));
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot start %s: %s",
+			    argv[0], g_strerror(errno));
 		return -1;
 	}
 	return run_until_ready(pid, argv[0], error) ? pid : -1;

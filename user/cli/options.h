@@ -13,27 +13,28 @@
 enum native_mode { NATIVE_OFF, NATIVE_LEAF, NATIVE_FULL };
 
 struct options {
-	GArray *pids;		/* of pid_t, from -p */
-	char **command;		/* -- CMD ..., NULL-terminated, or NULL */
+	GArray *pids;	/* of pid_t, from -p */
+	char **command; /* -- CMD ..., NULL-terminated, or NULL */
 	double interval_s;
-	double duration_s;	/* 0: until interrupted */
-	uint64_t count;		/* 0: no limit */
+	double duration_s; /* 0: until interrupted */
+	uint64_t count;	   /* 0: no limit */
 	double overhead_pct;
 	bool exact;
 	double burst_ms;
 	double min_age_s;
 	struct analysis_options analysis;
 	const struct report_writer *writer;
-	char *output;		/* NULL: standard output */
+	char *output; /* NULL: standard output */
 	enum native_mode native;
-	uint64_t max_memory;	/* bytes */
+	uint64_t max_memory; /* bytes */
 	bool fail_on_leak;
 	bool verbose, quiet;
 };
 
 /*
- * Parses. --help and --version print to standard output and exit 0. NULL and @error (USAGE) with one line that says what is wrong and
- * what to do. An option of CLI.md that this build does not have yet is refused with UNSUPPORTED, never ignored.
+ * Parses. --help and --version print to standard output and exit 0. NULL and @error (USAGE) with
+ * one line that says what is wrong and what to do. An option of CLI.md that this build does not
+ * have yet is refused with UNSUPPORTED, never ignored.
  */
 struct options *options_parse(int argc, char **argv, GError **error);
 void options_free(struct options *options);

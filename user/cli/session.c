@@ -71,8 +71,9 @@ static void fail_output(struct session *session)
 	if (errno == EPIPE)
 		end_session(session, "signal");
 	else
-		fail_session(session, g_error_new(PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot write the report: %s",
-						  g_strerror(errno)));
+		fail_session(session,
+			     g_error_new(PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
+					 "cannot write the report: %s", g_strerror(errno)));
 }
 
 static void on_stack(void *data, const struct context_event *event, const struct raw_frame *frames)
@@ -111,8 +112,10 @@ static bool report_target(struct session *session, struct traced_process *target
 	}
 	report->last = last;
 	for (guint i = 0; i < report->sites->len; i++)
-		session->leak |= g_array_index(report->sites, struct site, i).verdict == VERDICT_LEAK;
-	written = options->writer->report(session->stream, &session->style, session->header, report);
+		session->leak |=
+			g_array_index(report->sites, struct site, i).verdict == VERDICT_LEAK;
+	written =
+		options->writer->report(session->stream, &session->style, session->header, report);
 	report_free(report);
 	if (!written)
 		fail_output(session);
@@ -162,7 +165,8 @@ static gboolean on_watch(gpointer data)
 	for (guint i = 0; i < session->targets->len; i++) {
 		struct traced_process *target = session->targets->pdata[i];
 
-		traced_process_refresh(target, session->options->min_age_s, session->options->interval_s);
+		traced_process_refresh(target, session->options->min_age_s,
+				       session->options->interval_s);
 		any_alive |= traced_process_is_alive(target);
 	}
 	if (!any_alive)
@@ -185,8 +189,8 @@ static bool open_output(struct session *session, GError **error)
 
 	session->stream = options->output ? fopen(options->output, "we") : stdout;
 	if (!session->stream) {
-		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot write to %s: %s", options->output,
-			    g_strerror(errno));
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot write to %s: %s",
+			    options->output, g_strerror(errno));
 		return false;
 	}
 	session->style.width = terminal_width(fileno(session->stream));
@@ -214,7 +218,8 @@ static bool write_header(struct session *session, GError **error)
 		g_ptr_array_add(header->targets, traced_process_header(session->targets->pdata[i]));
 	if (session->options->writer->header(session->stream, &session->style, header))
 		return true;
-	g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot write the report: %s", g_strerror(errno));
+	g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot write the report: %s",
+		    g_strerror(errno));
 	return false;
 }
 
@@ -246,7 +251,8 @@ static void free_target(void *target)
 	traced_process_free(target);
 }
 
-/* Looks at every target before anything is attached to any: a mistyped pid must not leave the others half traced. */
+/* Looks at every target before anything is attached to any: a mistyped pid must not leave the
+ * others half traced. */
 static bool find_targets(struct session *session, GError **error)
 {
 	const struct options *options = session->options;
@@ -277,8 +283,9 @@ static bool attach_targets(struct session *session, GError **error)
 
 static bool prepare(struct session *session, GError **error)
 {
-	session->kernel = kernel_side_new(session->options->max_memory,
-					   session->options->exact ? UINT32_MAX : SAMPLED_BLOCKS, error);
+	session->kernel =
+		kernel_side_new(session->options->max_memory,
+				session->options->exact ? UINT32_MAX : SAMPLED_BLOCKS, error);
 	if (!session->kernel || !calibrate_trap(session->kernel, &session->trap_ns, error))
 		return false;
 	session->events = stack_events_new(session->kernel, on_stack, session, error);
@@ -310,7 +317,8 @@ static void finish(struct session *session)
 	if (!session->error)
 		report_all(session, true);
 	end = (struct report_end){ .time_us = g_get_real_time(), .reason = session->reason };
-	if (!session->error && !session->options->writer->end(session->stream, &session->style, &end))
+	if (!session->error &&
+	    !session->options->writer->end(session->stream, &session->style, &end))
 		fail_output(session);
 }
 

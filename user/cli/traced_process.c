@@ -29,7 +29,8 @@ struct traced_process {
 };
 
 struct traced_process *traced_process_new(struct kernel_side *kernel, pid_t pid,
-					  const struct traced_process_options *options, GError **error)
+					  const struct traced_process_options *options,
+					  GError **error)
 {
 	struct traced_process *target = g_new0(struct traced_process, 1);
 
@@ -44,10 +45,11 @@ struct traced_process *traced_process_new(struct kernel_side *kernel, pid_t pid,
 	target->traced = traced_new(kernel, target->process, target->interpreter, error);
 	if (!target->traced)
 		goto fail;
-	target->collector =
-		collector_new(kernel, target->traced, target->process, target->interpreter, options->trap_ns);
+	target->collector = collector_new(kernel, target->traced, target->process,
+					  target->interpreter, options->trap_ns);
 	if (!options->exact) {
-		struct governor_options governor = { options->overhead_pct, options->burst_ms, options->trap_ns };
+		struct governor_options governor = { options->overhead_pct, options->burst_ms,
+						     options->trap_ns };
 
 		target->governor = governor_new(target->traced, &governor);
 		collector_set_governor(target->collector, target->governor);
@@ -84,8 +86,8 @@ bool traced_process_attach(struct traced_process *target, GError **error)
 	if (!target->governor && !traced_arm(target->traced, (1u << FAMILY_COUNT) - 1, 1, error))
 		return false;
 	if (!traced_process_is_alive(target)) {
-		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_NO_TARGET, "process %d was gone before tracing began",
-			    target->process->pid);
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_NO_TARGET,
+			    "process %d was gone before tracing began", target->process->pid);
 		return false;
 	}
 	collector_set_baseline(target->collector);
@@ -161,27 +163,35 @@ static void add_notes(struct traced_process *target, struct report *report, bool
 
 	if (!alive)
 		g_ptr_array_add(report->notes,
-				g_strdup_printf("the process has exited; figures of %.1f s before", MAX(ago, 0)));
+				g_strdup_printf("the process has exited; figures of %.1f s before",
+						MAX(ago, 0)));
 	if (!alive && unchecked)
-		g_ptr_array_add(report->notes,
-				g_strdup_printf("%" G_GUINT64_FORMAT " young blocks could not be checked", unchecked));
+		g_ptr_array_add(report->notes, g_strdup_printf("%" G_GUINT64_FORMAT
+							       " young blocks could not be checked",
+							       unchecked));
 	if (plan->slow_probes)
-		g_ptr_array_add(report->notes, g_strdup_printf("%u probes are slow: single-stepped by the kernel",
-							       plan->slow_probes));
+		g_ptr_array_add(report->notes,
+				g_strdup_printf("%u probes are slow: single-stepped by the kernel",
+						plan->slow_probes));
 	if (plan->unseen_mmap)
-		g_ptr_array_add(report->notes, g_strdup_printf("memory mapped through %s is not seen", plan->unseen_mmap));
+		g_ptr_array_add(
+			report->notes,
+			g_strdup_printf("memory mapped through %s is not seen", plan->unseen_mmap));
 	if (target->interpreter->tracemalloc)
-		g_ptr_array_add(report->notes, g_strdup("tracemalloc is running in the process: its own memory "
-							"is among the sites"));
+		g_ptr_array_add(report->notes,
+				g_strdup("tracemalloc is running in the process: its own memory "
+					 "is among the sites"));
 }
 
-struct report *traced_process_report(struct traced_process *target, double min_age_s, GError **error)
+struct report *traced_process_report(struct traced_process *target, double min_age_s,
+				     GError **error)
 {
 	struct analysis_sources sources = { stack_of, source_line_of, target };
 	bool alive = traced_process_is_alive(target);
 	struct report *report;
 
-	/* A process that has exited cannot be asked which blocks lived: the last look from before counts. */
+	/* A process that has exited cannot be asked which blocks lived: the last look from before
+	 * counts. */
 	if (alive)
 		forget_dead_code(target);
 	if ((alive || !target->snapshot) && !take(target, min_age_s, error))
@@ -220,11 +230,14 @@ char *traced_process_describe(const struct traced_process *target)
 	const struct interpreter *interpreter = target->interpreter;
 	const struct probe_plan *plan = traced_plan(target->traced);
 
-	return g_strdup_printf("pid %d: Python %s (%s%s), %s; %u pymalloc sites, %u malloc functions, %u mmap sites",
-			       target->process->pid, interpreter->version, interpreter->shared ? "shared" : "static",
+	return g_strdup_printf("pid %d: Python %s (%s%s), %s; %u pymalloc sites, %u malloc "
+			       "functions, %u mmap sites",
+			       target->process->pid, interpreter->version,
+			       interpreter->shared ? "shared" : "static",
 			       interpreter->stripped ? ", stripped" : "",
-			       object_allocator_name(interpreter->allocator), plan->sites[FAMILY_PYMALLOC],
-			       plan->sites[FAMILY_MALLOC], plan->sites[FAMILY_MMAP]);
+			       object_allocator_name(interpreter->allocator),
+			       plan->sites[FAMILY_PYMALLOC], plan->sites[FAMILY_MALLOC],
+			       plan->sites[FAMILY_MMAP]);
 }
 
 struct report_target *traced_process_header(const struct traced_process *target)

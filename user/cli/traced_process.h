@@ -19,20 +19,23 @@ struct traced_process;
 
 struct traced_process_options {
 	const struct analysis_options *analysis;
-	bool exact;		/* trace everything; else windows: */
+	bool exact; /* trace everything; else windows: */
 	double overhead_pct, burst_ms;
-	double trap_ns;		/* calibrate_trap() */
+	double trap_ns; /* calibrate_trap() */
 };
 
 /*
- * Discovers and plans; nothing is attached yet. @kernel is borrowed; @options are copied, the strings of its analysis options
- * are not. NULL and @error: see interpreter_discover() and probe_plan_new().
+ * Discovers and plans; nothing is attached yet. @kernel is borrowed; @options are copied, the
+ * strings of its analysis options are not. NULL and @error: see interpreter_discover() and
+ * probe_plan_new().
  */
 struct traced_process *traced_process_new(struct kernel_side *kernel, pid_t pid,
-					  const struct traced_process_options *options, GError **error);
+					  const struct traced_process_options *options,
+					  GError **error);
 void traced_process_free(struct traced_process *target);
 
-/* Attaches and arms every family, or starts opening windows, and remembers the heap as it stands. */
+/* Attaches and arms every family, or starts opening windows, and remembers the heap as it stands.
+ */
 bool traced_process_attach(struct traced_process *target, GError **error);
 
 /* For a new stack of this target. */
@@ -40,13 +43,15 @@ void traced_process_add_stack(struct traced_process *target, const struct contex
 			      const struct raw_frame *frames);
 
 /*
- * Looks at the heap and keeps what it saw, so that there is something to report should the process exit: as often as costs little.
- * Call it every tenth of a second or so.
+ * Looks at the heap and keeps what it saw, so that there is something to report should the process
+ * exit: as often as costs little. Call it every tenth of a second or so.
  */
 void traced_process_refresh(struct traced_process *target, double min_age_s, double interval_s);
 
-/* A report of now, or of just before the process exited. NULL and @error when the kernel's tables cannot be read. */
-struct report *traced_process_report(struct traced_process *target, double min_age_s, GError **error);
+/* A report of now, or of just before the process exited. NULL and @error when the kernel's tables
+ * cannot be read. */
+struct report *traced_process_report(struct traced_process *target, double min_age_s,
+				     GError **error);
 
 /* Still there, and still the program that was attached to. */
 bool traced_process_is_alive(const struct traced_process *target);

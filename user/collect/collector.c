@@ -45,7 +45,7 @@ struct take {
 	const struct checkpoint *checkpoint;
 	uint64_t now_ns;
 	uint32_t began, young, checked_until, old; /* units of struct block's born */
-	GArray *contexts; /* of struct snapshot_context, by id */
+	GArray *contexts;			   /* of struct snapshot_context, by id */
 	struct coverage coverage;
 };
 
@@ -70,7 +70,8 @@ static uint64_t born_to_ns(uint32_t born, uint64_t now)
 	return age > INT32_MAX ? now : now - (age << 20);
 }
 
-struct collector *collector_new(struct kernel_side *kernel, struct traced *traced, const struct process *process,
+struct collector *collector_new(struct kernel_side *kernel, struct traced *traced,
+				const struct process *process,
 				const struct interpreter *interpreter, double trap_ns)
 {
 	struct collector *collector = g_new0(struct collector, 1);
@@ -117,9 +118,9 @@ void collector_set_baseline(struct collector *collector)
 	collector->attached_ns = now_ns();
 	if (collector->governor) {
 		sampling_free(collector->sampling);
-		collector->sampling = sampling_new(collector->governor, &collector->process->memory.base,
-						   traced_plan(collector->traced)->malloc_is_glibc,
-						   collector->attached_ns);
+		collector->sampling = sampling_new(
+			collector->governor, &collector->process->memory.base,
+			traced_plan(collector->traced)->malloc_is_glibc, collector->attached_ns);
 	}
 	if (!maps)
 		return;
@@ -145,7 +146,8 @@ static uint64_t mapped_bytes(const struct maps *maps, uint64_t address, uint64_t
 }
 
 /* Whether the block still lives, by what the allocator says. @size becomes what is left of it. */
-static bool is_alive(struct take *take, enum family family, uint64_t address, uint64_t tag, uint64_t *size)
+static bool is_alive(struct take *take, enum family family, uint64_t address, uint64_t tag,
+		     uint64_t *size)
 {
 	struct sampling *sampling = take->collector->sampling;
 	uint32_t born = PYLEAK_TAG_BORN(tag);
@@ -171,7 +173,8 @@ static bool visit_block(void *data, uint64_t key, const struct block *block)
 
 	if (!block->tag)
 		return false;
-	if (PYLEAK_KEY_TARGET(key) != traced_index(take->collector->traced) || id >= take->contexts->len)
+	if (PYLEAK_KEY_TARGET(key) != traced_index(take->collector->traced) ||
+	    id >= take->contexts->len)
 		return true;
 	context = &g_array_index(take->contexts, struct snapshot_context, id);
 	if (!is_alive(take, context->family, PYLEAK_KEY_ADDRESS(key), block->tag, &size))
@@ -195,8 +198,8 @@ static bool visit_block(void *data, uint64_t key, const struct block *block)
 }
 
 /*
- * The last allocation by pymalloc's slow path is accounted for at the next event; until then its block is found here, in the
- * way bpf/pymalloc.h says.
+ * The last allocation by pymalloc's slow path is accounted for at the next event; until then its
+ * block is found here, in the way bpf/pymalloc.h says.
  */
 static void visit_pending(struct take *take)
 {
@@ -209,17 +212,21 @@ static void visit_pending(struct take *take)
 	if (!take->heap || !pending.sentinel ||
 	    !memory_read_u64(&collector->process->memory.base, pending.sentinel + 24, &address) ||
 	    address == pending.sentinel ||
-	    !pool_read(&collector->process->memory.base, &collector->geometry, address, &pool) || pool.used != 1)
+	    !pool_read(&collector->process->memory.base, &collector->geometry, address, &pool) ||
+	    pool.used != 1)
 		return;
 	for (uint32_t i = 0; i < pool.capacity; i++) {
-		uint64_t block = pool.address + PYLEAK_POOL_HEADER_SIZE + (uint64_t)i * pool.block_size;
-		struct block entry = { .tag = PYLEAK_TAG(pending.context, pending.born), .size = pool.block_size };
+		uint64_t block =
+			pool.address + PYLEAK_POOL_HEADER_SIZE + (uint64_t)i * pool.block_size;
+		struct block entry = { .tag = PYLEAK_TAG(pending.context, pending.born),
+				       .size = pool.block_size };
 
 		if (!pool_block_is_live(&pool, block))
 			continue;
 		visit_block(take, PYLEAK_BLOCK_KEY(index, block), &entry);
 		if (pending.context < take->contexts->len)
-			g_array_index(take->contexts, struct snapshot_context, pending.context).alloc_blocks++;
+			g_array_index(take->contexts, struct snapshot_context, pending.context)
+				.alloc_blocks++;
 	}
 }
 
@@ -236,13 +243,15 @@ static void compare_heap(struct take *take, struct snapshot *snapshot)
 		snapshot->class_step = collector->geometry.alignment;
 		heap_index_count_new(take->heap, collector->baseline, snapshot->class_blocks);
 	} else if (!snapshot->lost[LOST_LIVE_FULL] && !snapshot->lost[LOST_CONTEXTS_FULL]) {
-		/* Blocks that did not fit into a table were seen and are counted as lost; they would pass as unseen here. */
-		coverage_measure(&take->coverage, collector->kernel, traced_index(collector->traced),
-				 &collector->process->memory.base, &collector->geometry, take->heap,
-				 collector->baseline);
+		/* Blocks that did not fit into a table were seen and are counted as lost; they
+		 * would pass as unseen here. */
+		coverage_measure(&take->coverage, collector->kernel,
+				 traced_index(collector->traced), &collector->process->memory.base,
+				 &collector->geometry, take->heap, collector->baseline);
 		snapshot->coverage_blocks = take->coverage.seen + take->coverage.unseen;
 		if (snapshot->coverage_blocks)
-			snapshot->coverage = (double)take->coverage.seen / snapshot->coverage_blocks;
+			snapshot->coverage =
+				(double)take->coverage.seen / snapshot->coverage_blocks;
 	}
 	heap_index_intersect(collector->baseline, take->heap);
 }
@@ -255,7 +264,8 @@ static void prepare_contexts(struct take *take)
 	take->contexts = g_array_sized_new(false, true, sizeof(struct snapshot_context), count);
 	g_array_set_size(take->contexts, count);
 	for (uint32_t id = 0; id < count; id++) {
-		struct snapshot_context *context = &g_array_index(take->contexts, struct snapshot_context, id);
+		struct snapshot_context *context =
+			&g_array_index(take->contexts, struct snapshot_context, id);
 
 		context->id = id;
 		context->family = MIN(take->totals[id].family, FAMILY_COUNT - 1);
@@ -264,14 +274,16 @@ static void prepare_contexts(struct take *take)
 	}
 }
 
-/* Totals are read after the blocks: what lives was allocated. Contexts that never allocated are dropped. */
+/* Totals are read after the blocks: what lives was allocated. Contexts that never allocated are
+ * dropped. */
 static void finish_contexts(struct take *take, struct snapshot *snapshot)
 {
 	uint32_t target = traced_index(take->collector->traced);
 
 	snapshot->contexts = g_array_new(false, false, sizeof(struct snapshot_context));
 	for (uint32_t id = 1; id < take->contexts->len; id++) {
-		struct snapshot_context *context = &g_array_index(take->contexts, struct snapshot_context, id);
+		struct snapshot_context *context =
+			&g_array_index(take->contexts, struct snapshot_context, id);
 		const struct traced_context *totals = &take->totals[id];
 
 		if (totals->target != target || !totals->hash)
@@ -289,8 +301,9 @@ static void finish_contexts(struct take *take, struct snapshot *snapshot)
 /* What tracing has cost the target so far, in ns of its time. */
 static double spent_ns(const struct collector *collector)
 {
-	return collector->governor ? governor_spent_ns(collector->governor) :
-				     cost_of_events(&collector->cost, traced_record(collector->traced));
+	return collector->governor
+		       ? governor_spent_ns(collector->governor)
+		       : cost_of_events(&collector->cost, traced_record(collector->traced));
 }
 
 /* As if everything were traced: sampling_finish() corrects those that are not. */
@@ -336,7 +349,8 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 
 	take.now_ns = began;
 	take.began = PYLEAK_BORN(began);
-	take.young = min_age_s > 0 ? PYLEAK_BORN(began - (uint64_t)(min_age_s * 1e9)) : PYLEAK_BORN(began) + INT32_MAX / 2;
+	take.young = min_age_s > 0 ? PYLEAK_BORN(began - (uint64_t)(min_age_s * 1e9))
+				   : PYLEAK_BORN(began) + INT32_MAX / 2;
 	take.checked_until = PYLEAK_BORN(collector->taken_ns);
 	take.checkpoint = survival_checkpoint(collector->survival, collector->attached_ns, began);
 	take.old = take.checkpoint ? PYLEAK_BORN(take.checkpoint->time_ns) : 0;
@@ -356,7 +370,8 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 	snapshot->time_us = g_get_real_time();
 	snapshot->survival_age_ns = take.checkpoint ? began - take.checkpoint->time_ns : 0;
 	for (int reason = 0; reason < LOST_COUNT; reason++)
-		snapshot->lost[reason] = traced_record(collector->traced)->lost[reason] + collector->lost[reason];
+		snapshot->lost[reason] =
+			traced_record(collector->traced)->lost[reason] + collector->lost[reason];
 	compare_heap(&take, snapshot);
 	finish_contexts(&take, snapshot);
 	cost_fill(&collector->cost, collector->process, spent_ns(collector), snapshot);
@@ -383,10 +398,12 @@ static bool check_survivor(void *data, uint64_t key, const struct block *block)
 
 	if (!block->tag)
 		return false;
-	if (PYLEAK_KEY_TARGET(key) != traced_index(collector->traced) || id > kernel_side_context_count(collector->kernel) ||
+	if (PYLEAK_KEY_TARGET(key) != traced_index(collector->traced) ||
+	    id > kernel_side_context_count(collector->kernel) ||
 	    kernel_side_contexts(collector->kernel)[id].family != FAMILY_MALLOC)
 		return true;
-	return sampling_is_same(collector->sampling, FAMILY_MALLOC, PYLEAK_KEY_ADDRESS(key), block->tag, block->size);
+	return sampling_is_same(collector->sampling, FAMILY_MALLOC, PYLEAK_KEY_ADDRESS(key),
+				block->tag, block->size);
 }
 
 void collector_check_survivors(struct collector *collector)

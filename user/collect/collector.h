@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reads what the kernel side knows of one target, asks the target's allocator which blocks still live, and makes snapshots.
+ * Reads what the kernel side knows of one target, asks the target's allocator which blocks still
+ * live, and makes snapshots.
  */
 #ifndef PYLEAK_COLLECT_COLLECTOR_H
 #define PYLEAK_COLLECT_COLLECTOR_H
@@ -19,18 +20,21 @@
 struct collector;
 
 /*
- * All arguments are borrowed and must outlive the collector; @interpreter may be NULL. @trap_ns is what a bare trap costs.
+ * All arguments are borrowed and must outlive the collector; @interpreter may be NULL. @trap_ns is
+ * what a bare trap costs.
  */
-struct collector *collector_new(struct kernel_side *kernel, struct traced *traced, const struct process *process,
+struct collector *collector_new(struct kernel_side *kernel, struct traced *traced,
+				const struct process *process,
 				const struct interpreter *interpreter, double trap_ns);
 void collector_free(struct collector *collector);
 
-/* From now on windows of @governor (borrowed) are sampled, instead of everything being traced. Before collector_set_baseline(). */
+/* From now on windows of @governor (borrowed) are sampled, instead of everything being traced.
+ * Before collector_set_baseline(). */
 void collector_set_governor(struct collector *collector, struct governor *governor);
 
 /*
- * Remembers the heap as it stands: to be called once all probes are armed. Blocks of it are not the trace's, and blocks that
- * appear later without having been seen are what coverage misses.
+ * Remembers the heap as it stands: to be called once all probes are armed. Blocks of it are not the
+ * trace's, and blocks that appear later without having been seen are what coverage misses.
  */
 void collector_set_baseline(struct collector *collector);
 
@@ -38,23 +42,25 @@ void collector_set_baseline(struct collector *collector);
 void collector_lose(struct collector *collector, enum lost_reason reason);
 
 /*
- * Reads the kernel's tables and the target's heap, retires blocks that have died, and returns a snapshot to snapshot_free().
- * Memory younger than @min_age_s is left out. Where the target has exited, what was allocated since the last call cannot be
- * checked: it is left out (counted by collector_unchecked_blocks()), or, on a first call, taken as it is. NULL and @error when
- * the kernel's tables cannot be read.
+ * Reads the kernel's tables and the target's heap, retires blocks that have died, and returns a
+ * snapshot to snapshot_free(). Memory younger than @min_age_s is left out. Where the target has
+ * exited, what was allocated since the last call cannot be checked: it is left out (counted by
+ * collector_unchecked_blocks()), or, on a first call, taken as it is. NULL and @error when the
+ * kernel's tables cannot be read.
  */
 struct snapshot *collector_take(struct collector *collector, double min_age_s, GError **error);
 
 /*
- * Takes the fingerprints of malloc's survivors where a window has just closed, and retires those that are gone. Cheap otherwise: call it
- * often.
+ * Takes the fingerprints of malloc's survivors where a window has just closed, and retires those
+ * that are gone. Cheap otherwise: call it often.
  */
 void collector_check_survivors(struct collector *collector);
 
 /* Overhead in snapshots is counted from here on. */
 void collector_begin_interval(struct collector *collector);
 
-/* Of the last collector_take(): blocks that could not be checked; entries in the live table; what it took. */
+/* Of the last collector_take(): blocks that could not be checked; entries in the live table; what
+ * it took. */
 uint64_t collector_unchecked_blocks(const struct collector *collector);
 uint64_t collector_live_entries(const struct collector *collector);
 double collector_seconds(const struct collector *collector);

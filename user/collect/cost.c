@@ -16,7 +16,8 @@ void cost_init(struct cost *cost, const struct process *process, double trap_ns)
 
 double cost_of_events(const struct cost *cost, const struct target *record)
 {
-	double program_ns = record->timed_events ? (double)record->timed_ns / record->timed_events : 0;
+	double program_ns =
+		record->timed_events ? (double)record->timed_ns / record->timed_events : 0;
 	uint64_t events = record->idle_traps;
 
 	for (int family = 0; family < FAMILY_COUNT; family++)
@@ -24,7 +25,8 @@ double cost_of_events(const struct cost *cost, const struct target *record)
 	return events * (cost->trap_ns + program_ns);
 }
 
-void cost_fill(const struct cost *cost, const struct process *process, double spent_ns, struct snapshot *snapshot)
+void cost_fill(const struct cost *cost, const struct process *process, double spent_ns,
+	       struct snapshot *snapshot)
 {
 	struct process_usage usage;
 	double cpu, spent = spent_ns - cost->spent_ns;
@@ -35,7 +37,8 @@ void cost_fill(const struct cost *cost, const struct process *process, double sp
 	cpu = usage.cpu_ns - cost->cpu_ns;
 	snapshot->rss_bytes = usage.rss_bytes;
 	snapshot->threads = usage.threads;
-	/* On top of what the program would have used without; beyond 20x the difference is all error. */
+	/* On top of what the program would have used without; beyond 20x the difference is all
+	 * error. */
 	if (cpu > 0)
 		snapshot->overhead_pct = 100 * spent / MAX(cpu - spent, cpu / 20);
 }

@@ -18,11 +18,14 @@ struct cost {
 
 void cost_init(struct cost *cost, const struct process *process, double trap_ns);
 
-/* What all events so far have cost, in ns of the target's time: traps and programs, as @record counts them. */
+/* What all events so far have cost, in ns of the target's time: traps and programs, as @record
+ * counts them. */
 double cost_of_events(const struct cost *cost, const struct target *record);
 
-/* Fills in the process's figures and the overhead since the interval began; @spent_ns: what tracing has cost so far. */
-void cost_fill(const struct cost *cost, const struct process *process, double spent_ns, struct snapshot *snapshot);
+/* Fills in the process's figures and the overhead since the interval began; @spent_ns: what tracing
+ * has cost so far. */
+void cost_fill(const struct cost *cost, const struct process *process, double spent_ns,
+	       struct snapshot *snapshot);
 /* Begins a new interval. */
 void cost_begin_interval(struct cost *cost, const struct process *process, double spent_ns);
 

@@ -31,7 +31,8 @@ static void visit_unmarked(void *data, uint64_t address, uint32_t block_size)
 		search->coverage->seen++;
 		return;
 	}
-	if (search->pool.address != pool && !pool_read(search->memory, search->geometry, pool, &search->pool)) {
+	if (search->pool.address != pool &&
+	    !pool_read(search->memory, search->geometry, pool, &search->pool)) {
 		search->pool.address = 0;
 		return;
 	}
@@ -40,8 +41,8 @@ static void visit_unmarked(void *data, uint64_t address, uint32_t block_size)
 }
 
 void coverage_measure(struct coverage *coverage, const struct kernel_side *kernel, uint32_t index,
-		      const struct memory *memory, const struct pool_geometry *geometry, const struct heap_index *heap,
-		      const struct heap_index *baseline)
+		      const struct memory *memory, const struct pool_geometry *geometry,
+		      const struct heap_index *heap, const struct heap_index *baseline)
 {
 	struct search search = {
 		.coverage = coverage,

@@ -50,7 +50,8 @@ static struct epoch *epoch_at(const struct epochs *epochs, guint i)
 	return &g_array_index(epochs->items, struct epoch, i);
 }
 
-/* Whether the last epoch ends where @part begins: it has windows enough, or it was seen whole and @part was not, or the reverse. */
+/* Whether the last epoch ends where @part begins: it has windows enough, or it was seen whole and
+ * @part was not, or the reverse. */
 static bool is_complete(const struct epoch *last, const struct epoch *part)
 {
 	bool full = fraction(last->observed_ns, last->own_ns) > FULL;
@@ -77,7 +78,8 @@ static void thin_out(struct epochs *epochs)
 
 	for (guint i = 0; i + 2 < epochs->items->len; i++) {
 		const struct epoch *a = epoch_at(epochs, i), *b = epoch_at(epochs, i + 1);
-		double difference = fraction(a->observed_ns, a->own_ns) - fraction(b->observed_ns, b->own_ns);
+		double difference =
+			fraction(a->observed_ns, a->own_ns) - fraction(b->observed_ns, b->own_ns);
 
 		if (difference * difference < least) {
 			least = difference * difference;
@@ -88,7 +90,8 @@ static void thin_out(struct epochs *epochs)
 	g_array_remove_index(epochs->items, best + 1);
 }
 
-void epochs_add(struct epochs *epochs, uint64_t until_ns, double own_ns, double observed_ns, uint64_t windows)
+void epochs_add(struct epochs *epochs, uint64_t until_ns, double own_ns, double observed_ns,
+		uint64_t windows)
 {
 	struct epoch part = { until_ns, MAX(own_ns, 0), MAX(observed_ns, 0), windows };
 	struct epoch *last = epoch_at(epochs, epochs->items->len - 1);

@@ -6,8 +6,9 @@
 
 enum {
 	/*
-	 * Words of a pymalloc block where a type pointer may be: 1 without a GC header, 3 with one (16 bytes, 3.8 on), 5 with a
-	 * managed dict before it (3.11 on) or a GC header of 32 bytes (up to 3.7).
+	 * Words of a pymalloc block where a type pointer may be: 1 without a GC header, 3 with one
+	 * (16 bytes, 3.8 on), 5 with a managed dict before it (3.11 on) or a GC header of 32 bytes
+	 * (up to 3.7).
 	 */
 	WORDS = 6,
 	/* A smaller word tells nothing: counts, sizes, NULL. */
@@ -44,20 +45,22 @@ void fingerprints_free(struct fingerprints *fingerprints)
 	g_free(fingerprints);
 }
 
-static bool is_in_use(const struct memory *memory, uint64_t address, uint64_t chunk_size, uint64_t size)
+static bool is_in_use(const struct memory *memory, uint64_t address, uint64_t chunk_size,
+		      uint64_t size)
 {
 	uint64_t length = chunk_size & ~(uint64_t)CHUNK_FLAGS, next;
 
 	if (chunk_size & IS_MMAPPED)
 		return true;
-	/* Merged or split since: no longer the chunk that was handed out (16 bytes more at most are not split off). */
+	/* Merged or split since: no longer the chunk that was handed out (16 bytes more at most are
+	 * not split off). */
 	if (length < size + 8 || length > MAX(size + 8, 32) + 32)
 		return false;
 	return memory_read_u64(memory, address - 8 + length, &next) && next & PREV_INUSE;
 }
 
-static bool look(const struct memory *memory, enum family family, bool is_glibc, uint64_t address, uint64_t size,
-		 struct fingerprint *seen)
+static bool look(const struct memory *memory, enum family family, bool is_glibc, uint64_t address,
+		 uint64_t size, struct fingerprint *seen)
 {
 	memset(seen->words, 0, sizeof(seen->words));
 	if (!memory_read(memory, address, seen->words, MIN(size, sizeof(seen->words)) / 8 * 8))
@@ -68,20 +71,25 @@ static bool look(const struct memory *memory, enum family family, bool is_glibc,
 	       is_in_use(memory, address, seen->chunk_size, size);
 }
 
-/* An object: one of the places of its type. Anything else: what an allocator overwrites with its links and keys. */
-static bool is_alike(const struct fingerprint *before, const struct fingerprint *now, enum family family)
+/* An object: one of the places of its type. Anything else: what an allocator overwrites with its
+ * links and keys. */
+static bool is_alike(const struct fingerprint *before, const struct fingerprint *now,
+		     enum family family)
 {
 	if (family != FAMILY_PYMALLOC)
 		return before->words[1] == now->words[1] &&
-		       (before->chunk_size & ~(uint64_t)PREV_INUSE) == (now->chunk_size & ~(uint64_t)PREV_INUSE);
+		       (before->chunk_size & ~(uint64_t)PREV_INUSE) ==
+			       (now->chunk_size & ~(uint64_t)PREV_INUSE);
 	for (int word = 1; word < WORDS; word += 2)
 		if (before->words[word] == now->words[word] && now->words[word] >= SMALLEST_POINTER)
 			return true;
-	return !memcmp(before->words + 1, now->words + 1, sizeof(now->words) - sizeof(now->words[0]));
+	return !memcmp(before->words + 1, now->words + 1,
+		       sizeof(now->words) - sizeof(now->words[0]));
 }
 
-bool fingerprints_match(struct fingerprints *fingerprints, const struct memory *memory, enum family family,
-			bool is_glibc, uint64_t address, uint64_t tag, uint64_t size)
+bool fingerprints_match(struct fingerprints *fingerprints, const struct memory *memory,
+			enum family family, bool is_glibc, uint64_t address, uint64_t tag,
+			uint64_t size)
 {
 	struct fingerprint *known = g_hash_table_lookup(fingerprints->blocks, &address);
 	struct fingerprint now = { .address = address, .tag = tag, .asked = true };

@@ -120,8 +120,8 @@ static struct pool_entry *same_pool(const struct heap_index *index, const struct
 	return other && other->block_size == entry->block_size ? other : NULL;
 }
 
-void heap_index_each_unmarked(const struct heap_index *index, const struct heap_index *baseline, block_visit visit,
-			      void *context)
+void heap_index_each_unmarked(const struct heap_index *index, const struct heap_index *baseline,
+			      block_visit visit, void *context)
 {
 	GHashTableIter iterator;
 	void *value;
@@ -139,7 +139,9 @@ void heap_index_each_unmarked(const struct heap_index *index, const struct heap_
 			for (; left; left &= left - 1) {
 				uint64_t bit = word * 64 + __builtin_ctzll(left);
 
-				visit(context, entry->address + PYLEAK_POOL_HEADER_SIZE + bit * entry->block_size,
+				visit(context,
+				      entry->address + PYLEAK_POOL_HEADER_SIZE +
+					      bit * entry->block_size,
 				      entry->block_size);
 			}
 		}
@@ -159,9 +161,10 @@ void heap_index_count_new(const struct heap_index *index, const struct heap_inde
 		struct pool_entry *before = baseline ? same_pool(baseline, entry) : NULL;
 		uint32_t size_class = entry->block_size / index->geometry.alignment - 1;
 
-		for (uint32_t word = 0; word < entry->words && size_class < POOL_MAX_CLASSES; word++)
-			counts[size_class] += __builtin_popcountll(live_bits(entry)[word] &
-								   ~(before ? live_bits(before)[word] : 0));
+		for (uint32_t word = 0; word < entry->words && size_class < POOL_MAX_CLASSES;
+		     word++)
+			counts[size_class] += __builtin_popcountll(
+				live_bits(entry)[word] & ~(before ? live_bits(before)[word] : 0));
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All pools of a process as they stood at one moment, by address: answers whether a block is handed out, and keeps track of which
- * blocks were accounted for.
+ * All pools of a process as they stood at one moment, by address: answers whether a block is handed
+ * out, and keeps track of which blocks were accounted for.
  */
 #ifndef PYLEAK_COLLECT_HEAP_INDEX_H
 #define PYLEAK_COLLECT_HEAP_INDEX_H
@@ -32,16 +32,18 @@ uint64_t heap_index_bytes(const struct heap_index *index);
 
 /* Calls @visit for each live block that is neither marked nor live in @baseline (may be NULL). */
 typedef void (*block_visit)(void *context, uint64_t block, uint32_t block_size);
-void heap_index_each_unmarked(const struct heap_index *index, const struct heap_index *baseline, block_visit visit,
-			      void *context);
+void heap_index_each_unmarked(const struct heap_index *index, const struct heap_index *baseline,
+			      block_visit visit, void *context);
 
 /*
- * Counts the live blocks that are not live in @baseline (may be NULL) by size class: @counts[i] those of (i + 1) x alignment bytes.
+ * Counts the live blocks that are not live in @baseline (may be NULL) by size class: @counts[i]
+ * those of (i + 1) x alignment bytes.
  */
 void heap_index_count_new(const struct heap_index *index, const struct heap_index *baseline,
 			  uint64_t counts[POOL_MAX_CLASSES]);
 
-/* Forgets of @baseline what is no longer live in @index: such a block, when live again, is a new one. */
+/* Forgets of @baseline what is no longer live in @index: such a block, when live again, is a new
+ * one. */
 void heap_index_intersect(struct heap_index *baseline, const struct heap_index *index);
 
 #endif

@@ -6,7 +6,8 @@
 
 #include "base/error.h"
 
-/* Entries a system call returns at most: large enough that its cost vanishes, small enough for a bucket to fit. */
+/* Entries a system call returns at most: large enough that its cost vanishes, small enough for a
+ * bucket to fit. */
 enum { BATCH = 32768 };
 
 struct scan {
@@ -53,11 +54,11 @@ bool live_scan(const struct kernel_side *kernel, bool erase, live_visit visit, v
 	do {
 		uint32_t count = BATCH;
 
-		status = bpf_map_lookup_batch(kernel_side_live_fd(kernel), first ? NULL : &position, &next, keys, blocks,
-					      &count, NULL);
+		status = bpf_map_lookup_batch(kernel_side_live_fd(kernel), first ? NULL : &position,
+					      &next, keys, blocks, &count, NULL);
 		if (status && status != -ENOENT) {
-			g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot read the live table: %s",
-				    g_strerror(-status));
+			g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
+				    "cannot read the live table: %s", g_strerror(-status));
 			return false;
 		}
 		for (uint32_t i = 0; i < count; i++)

@@ -12,8 +12,8 @@
 #include "trace/kernel_side.h"
 
 /*
- * Called for each entry, dead ones (tag 0) included. Returns whether the block is alive; a dead one's entry is retired, if it
- * still is as it was read.
+ * Called for each entry, dead ones (tag 0) included. Returns whether the block is alive; a dead
+ * one's entry is retired, if it still is as it was read.
  */
 typedef bool (*live_visit)(void *context, uint64_t key, const struct block *block);
 
@@ -22,7 +22,8 @@ struct live_scan_result {
 	uint64_t retired;
 };
 
-/* @erase: take dead entries out of the table as well. False and @error when the table cannot be read. */
+/* @erase: take dead entries out of the table as well. False and @error when the table cannot be
+ * read. */
 bool live_scan(const struct kernel_side *kernel, bool erase, live_visit visit, void *context,
 	       struct live_scan_result *result, GError **error);
 

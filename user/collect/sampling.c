@@ -4,7 +4,8 @@
 #include "collect/epochs.h"
 #include "collect/fingerprints.h"
 
-/* Temporaries that were alive when a window closed are not survivors: their places are taken by others before anybody looks. */
+/* Temporaries that were alive when a window closed are not survivors: their places are taken by
+ * others before anybody looks. */
 static const uint64_t SURVIVOR_AGE_NS = 300000000;
 
 struct sampling {
@@ -20,7 +21,8 @@ struct sampling {
 	GHashTable *cells; /* of struct sample_cell by (context, block size); during a look */
 };
 
-struct sampling *sampling_new(struct governor *governor, const struct memory *memory, bool is_glibc, uint64_t now_ns)
+struct sampling *sampling_new(struct governor *governor, const struct memory *memory, bool is_glibc,
+			      uint64_t now_ns)
 {
 	struct sampling *sampling = g_new0(struct sampling, 1);
 
@@ -64,7 +66,8 @@ void sampling_begin(struct sampling *sampling, uint64_t now_ns)
 		struct observation *known = &sampling->observed[family], observed;
 
 		governor_observe(sampling->governor, family, &observed);
-		epochs_add(sampling->epochs[family], now_ns, own, observed.observed_ns - known->observed_ns,
+		epochs_add(sampling->epochs[family], now_ns, own,
+			   observed.observed_ns - known->observed_ns,
 			   observed.windows - known->windows);
 		*known = observed;
 	}
@@ -73,16 +76,18 @@ void sampling_begin(struct sampling *sampling, uint64_t now_ns)
 	sampling->cells = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 }
 
-bool sampling_is_same(struct sampling *sampling, enum family family, uint64_t address, uint64_t tag, uint64_t size)
+bool sampling_is_same(struct sampling *sampling, enum family family, uint64_t address, uint64_t tag,
+		      uint64_t size)
 {
 	/* Mappings are asked of /proc/PID/maps. */
 	if (sampling->observed[family].always || family == FAMILY_MMAP)
 		return true;
-	return fingerprints_match(sampling->fingerprints, sampling->memory, family, sampling->is_glibc, address, tag,
-				  size);
+	return fingerprints_match(sampling->fingerprints, sampling->memory, family,
+				  sampling->is_glibc, address, tag, size);
 }
 
-static struct sample_cell *find_cell(struct sampling *sampling, uint32_t context, uint32_t block_size)
+static struct sample_cell *find_cell(struct sampling *sampling, uint32_t context,
+				     uint32_t block_size)
 {
 	uint64_t key = (uint64_t)context << 32 | block_size;
 	struct sample_cell *cell = g_hash_table_lookup(sampling->cells, &key);
@@ -99,7 +104,8 @@ static struct sample_cell *find_cell(struct sampling *sampling, uint32_t context
 	return cell;
 }
 
-void sampling_count(struct sampling *sampling, const struct snapshot_context *context, uint64_t size, uint64_t born_ns)
+void sampling_count(struct sampling *sampling, const struct snapshot_context *context,
+		    uint64_t size, uint64_t born_ns)
 {
 	enum family family = context->family;
 	struct sample_cell *cell;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Survivors of windows: which of the blocks that were seen being born still live, and what each stands for.
+ * Survivors of windows: which of the blocks that were seen being born still live, and what each
+ * stands for.
  */
 #ifndef PYLEAK_COLLECT_SAMPLING_H
 #define PYLEAK_COLLECT_SAMPLING_H
@@ -16,12 +17,13 @@
 struct sampling;
 
 /* @governor and @memory are borrowed. @is_glibc: malloc is glibc's, whose chunks can be read. */
-struct sampling *sampling_new(struct governor *governor, const struct memory *memory, bool is_glibc, uint64_t now_ns);
+struct sampling *sampling_new(struct governor *governor, const struct memory *memory, bool is_glibc,
+			      uint64_t now_ns);
 void sampling_free(struct sampling *sampling);
 
 /*
- * Whether a window of @family has closed since this was last asked: its survivors should be looked at soon, before their places are
- * taken.
+ * Whether a window of @family has closed since this was last asked: its survivors should be looked
+ * at soon, before their places are taken.
  */
 bool sampling_window_closed(struct sampling *sampling, enum family family);
 
@@ -29,15 +31,20 @@ bool sampling_window_closed(struct sampling *sampling, enum family family);
 void sampling_begin(struct sampling *sampling, uint64_t now_ns);
 
 /*
- * Whether the place of the block still holds the same block, as far as can be told. Blocks of families that were seen without a gap are
- * known to. Not to be asked of blocks that the allocator says are free.
+ * Whether the place of the block still holds the same block, as far as can be told. Blocks of
+ * families that were seen without a gap are known to. Not to be asked of blocks that the allocator
+ * says are free.
  */
-bool sampling_is_same(struct sampling *sampling, enum family family, uint64_t address, uint64_t tag, uint64_t size);
+bool sampling_is_same(struct sampling *sampling, enum family family, uint64_t address, uint64_t tag,
+		      uint64_t size);
 
-/* Counts a live block for the snapshot, with what it stands for; blocks too young to be survivors are left out. */
-void sampling_count(struct sampling *sampling, const struct snapshot_context *context, uint64_t size, uint64_t born_ns);
+/* Counts a live block for the snapshot, with what it stands for; blocks too young to be survivors
+ * are left out. */
+void sampling_count(struct sampling *sampling, const struct snapshot_context *context,
+		    uint64_t size, uint64_t born_ns);
 
-/* Ends the look begun with sampling_begin(): hands the cells over to @snapshot, with the state of the families. */
+/* Ends the look begun with sampling_begin(): hands the cells over to @snapshot, with the state of
+ * the families. */
 void sampling_finish(struct sampling *sampling, struct snapshot *snapshot);
 
 #endif

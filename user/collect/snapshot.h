@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What was true of one target at one moment, read from the kernel's maps and the target's memory. Immutable once made; no kernel
- * is needed to use it, so analysis runs on recorded ones.
+ * What was true of one target at one moment, read from the kernel's maps and the target's memory.
+ * Immutable once made; no kernel is needed to use it, so analysis runs on recorded ones.
  */
 #ifndef PYLEAK_COLLECT_SNAPSHOT_H
 #define PYLEAK_COLLECT_SNAPSHOT_H
@@ -17,23 +17,27 @@ enum family_mode { FAMILY_MODE_OFF, FAMILY_MODE_SAMPLED, FAMILY_MODE_EXACT };
 
 /* One context: a stack and an allocator family. */
 struct snapshot_context {
-	uint32_t id;		   /* names the context while the trace lasts; symbolize/ knows its stack */
+	uint32_t id; /* names the context while the trace lasts; symbolize/ knows its stack */
 	enum family family;
-	int64_t live_blocks, live_bytes; /* outstanding: allocated since attach, not yet freed (and old enough for --min-age) */
+	int64_t live_blocks, live_bytes; /* outstanding: allocated since attach, not yet freed (and
+					    old enough for --min-age) */
 	uint64_t alloc_blocks, alloc_bytes; /* all that was allocated since attach */
-	uint64_t oldest_born_ns;   /* CLOCK_MONOTONIC; 0 when nothing is outstanding */
-	bool estimated;		   /* live_* are estimates (estimate.h), and the true bytes lie between the two with 95 %: */
+	uint64_t oldest_born_ns;	    /* CLOCK_MONOTONIC; 0 when nothing is outstanding */
+	bool estimated; /* live_* are estimates (estimate.h), and the true bytes lie between the two
+			   with 95 %: */
 	double live_bytes_low, live_bytes_high;
-	uint64_t old_alloc_blocks, old_live_blocks; /* allocated at least @survival_age_ns ago; and of those, still there */
+	uint64_t old_alloc_blocks, old_live_blocks; /* allocated at least @survival_age_ns ago; and
+						       of those, still there */
 };
 
 /*
- * Blocks of a context that windows saw being born and that live on, by size class. A block counts 1 / (fraction of the target's time that
- * was seen when it was born).
+ * Blocks of a context that windows saw being born and that live on, by size class. A block counts 1
+ * / (fraction of the target's time that was seen when it was born).
  */
 struct sample_cell {
 	uint32_t context;
-	uint32_t block_size; /* of the size class in pymalloc; 0 for the other families, whose blocks have any size */
+	uint32_t block_size; /* of the size class in pymalloc; 0 for the other families, whose
+				blocks have any size */
 	uint64_t blocks;
 	double weight, weight_squares; /* sums over the blocks */
 	double bytes, byte_squares;    /* sums of weight x size, and of its square */
@@ -42,9 +46,9 @@ struct sample_cell {
 enum { SNAPSHOT_MAX_CLASSES = 64 };
 
 struct snapshot {
-	uint64_t taken_ns;	   /* CLOCK_MONOTONIC */
-	uint64_t attached_ns;	   /* when tracing began, same clock */
-	int64_t time_us;	   /* wall clock, since the epoch */
+	uint64_t taken_ns;    /* CLOCK_MONOTONIC */
+	uint64_t attached_ns; /* when tracing began, same clock */
+	int64_t time_us;      /* wall clock, since the epoch */
 	uint64_t survival_age_ns;
 	uint64_t rss_bytes, rss_at_attach_bytes;
 	uint32_t threads;
@@ -55,14 +59,17 @@ struct snapshot {
 		uint64_t windows, allocs, frees;
 	} families[FAMILY_COUNT];
 	uint64_t lost[LOST_COUNT];
-	double coverage;	   /* -1: not known */
+	double coverage; /* -1: not known */
 	uint64_t coverage_blocks;
-	GArray *contexts;	   /* of struct snapshot_context */
-	GArray *cells;		   /* of struct sample_cell, for families that are sampled; NULL when all is exact */
+	GArray *contexts; /* of struct snapshot_context */
+	GArray *cells;	  /* of struct sample_cell, for families that are sampled; NULL when all is
+			     exact */
 	/*
-	 * pymalloc blocks that live now and did not at attach, by size class, counted from outside: all there are, seen or not.
+	 * pymalloc blocks that live now and did not at attach, by size class, counted from outside:
+	 * all there are, seen or not.
 	 */
-	uint32_t class_step;	   /* bytes from one class to the next: class i holds blocks of (i + 1) x class_step */
+	uint32_t class_step; /* bytes from one class to the next: class i holds blocks of (i + 1) x
+				class_step */
 	uint64_t class_blocks[SNAPSHOT_MAX_CLASSES];
 };
 

@@ -17,13 +17,14 @@ static int handle_record(void *data, void *record, size_t length)
 	const struct stack_events *events = data;
 	const struct context_event *event = record;
 
-	if (length >= sizeof(*event) && length >= sizeof(*event) + event->count * sizeof(struct raw_frame))
+	if (length >= sizeof(*event) &&
+	    length >= sizeof(*event) + event->count * sizeof(struct raw_frame))
 		events->handler(events->context, event, (const struct raw_frame *)(event + 1));
 	return 0;
 }
 
-struct stack_events *stack_events_new(const struct kernel_side *kernel, stack_event_handler handler, void *context,
-				      GError **error)
+struct stack_events *stack_events_new(const struct kernel_side *kernel, stack_event_handler handler,
+				      void *context, GError **error)
 {
 	struct stack_events *events = g_new0(struct stack_events, 1);
 
@@ -31,8 +32,8 @@ struct stack_events *stack_events_new(const struct kernel_side *kernel, stack_ev
 	events->context = context;
 	events->ring = ring_buffer__new(kernel_side_events_fd(kernel), handle_record, events, NULL);
 	if (!events->ring) {
-		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot open the ring buffer: %s",
-			    g_strerror(errno));
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
+			    "cannot open the ring buffer: %s", g_strerror(errno));
 		stack_events_free(events);
 		return NULL;
 	}

@@ -15,8 +15,8 @@ struct stack_events;
 typedef void (*stack_event_handler)(void *context, const struct context_event *event,
 				    const struct raw_frame *frames);
 
-struct stack_events *stack_events_new(const struct kernel_side *kernel, stack_event_handler handler, void *context,
-				      GError **error);
+struct stack_events *stack_events_new(const struct kernel_side *kernel, stack_event_handler handler,
+				      void *context, GError **error);
 void stack_events_free(struct stack_events *events);
 /* Readable when stacks have arrived. */
 int stack_events_fd(const struct stack_events *events);

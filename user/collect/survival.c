@@ -23,15 +23,18 @@ void survival_free(struct survival *survival)
 	g_free(survival);
 }
 
-/* Drops the checkpoint that stands closest to its neighbours relative to its age: recent ones stay dense. */
+/* Drops the checkpoint that stands closest to its neighbours relative to its age: recent ones stay
+ * dense. */
 static void thin_out(GPtrArray *checkpoints, uint64_t now_ns)
 {
 	double smallest = 0;
 	guint victim = 0;
 
 	for (guint i = 1; i + 1 < checkpoints->len; i++) {
-		const struct checkpoint *before = checkpoints->pdata[i - 1], *after = checkpoints->pdata[i + 1];
-		double gap = (double)(after->time_ns - before->time_ns) / (double)(now_ns - before->time_ns + 1);
+		const struct checkpoint *before = checkpoints->pdata[i - 1],
+					*after = checkpoints->pdata[i + 1];
+		double gap = (double)(after->time_ns - before->time_ns) /
+			     (double)(now_ns - before->time_ns + 1);
 
 		if (!victim || gap < smallest) {
 			smallest = gap;
@@ -41,8 +44,8 @@ static void thin_out(GPtrArray *checkpoints, uint64_t now_ns)
 	g_ptr_array_remove_index(checkpoints, victim);
 }
 
-void survival_remember(struct survival *survival, uint64_t time_ns, const struct traced_context *contexts,
-		       uint32_t count)
+void survival_remember(struct survival *survival, uint64_t time_ns,
+		       const struct traced_context *contexts, uint32_t count)
 {
 	struct checkpoint *checkpoint = g_malloc(sizeof(*checkpoint) + count * sizeof(uint64_t));
 
@@ -55,15 +58,16 @@ void survival_remember(struct survival *survival, uint64_t time_ns, const struct
 		thin_out(survival->checkpoints, time_ns);
 }
 
-const struct checkpoint *survival_checkpoint(const struct survival *survival, uint64_t since_ns, uint64_t now_ns)
+const struct checkpoint *survival_checkpoint(const struct survival *survival, uint64_t since_ns,
+					     uint64_t now_ns)
 {
 	uint64_t wanted = since_ns + (now_ns - since_ns) / 2, best_distance = UINT64_MAX;
 	const struct checkpoint *best = NULL;
 
 	for (guint i = 0; i < survival->checkpoints->len; i++) {
 		const struct checkpoint *checkpoint = survival->checkpoints->pdata[i];
-		uint64_t distance = checkpoint->time_ns > wanted ? checkpoint->time_ns - wanted :
-								   wanted - checkpoint->time_ns;
+		uint64_t distance = checkpoint->time_ns > wanted ? checkpoint->time_ns - wanted
+								 : wanted - checkpoint->time_ns;
 
 		if (distance < best_distance) {
 			best_distance = distance;

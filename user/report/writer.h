@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An output format: one file each, all behind this table. A writer formats into a stream it is given; it opens and closes nothing.
- * Each call ends with a flush. False: the stream failed (a broken pipe, a full disk).
+ * An output format: one file each, all behind this table. A writer formats into a stream it is
+ * given; it opens and closes nothing. Each call ends with a flush. False: the stream failed (a
+ * broken pipe, a full disk).
  */
 #ifndef PYLEAK_REPORT_WRITER_H
 #define PYLEAK_REPORT_WRITER_H
@@ -19,9 +20,10 @@ struct report_style {
 
 struct report_writer {
 	const char *name; /* as in --format */
-	bool (*header)(FILE *stream, const struct report_style *style, const struct report_header *header);
-	bool (*report)(FILE *stream, const struct report_style *style, const struct report_header *header,
-		       const struct report *report);
+	bool (*header)(FILE *stream, const struct report_style *style,
+		       const struct report_header *header);
+	bool (*report)(FILE *stream, const struct report_style *style,
+		       const struct report_header *header, const struct report *report);
 	bool (*end)(FILE *stream, const struct report_style *style, const struct report_end *end);
 };
 

@@ -66,7 +66,8 @@ void names_free(struct names *names)
 	g_free(names);
 }
 
-/* The program may have changed its folder since it was started, so a guess counts only if such a file is there. */
+/* The program may have changed its folder since it was started, so a guess counts only if such a
+ * file is there. */
 static const char *absolute_file(const struct names *names, const char *file)
 {
 	g_autofree char *absolute = NULL, *path = NULL;
@@ -80,7 +81,8 @@ static const char *absolute_file(const struct names *names, const char *file)
 
 static bool is_of(const struct known_code *code, const struct raw_frame *raw)
 {
-	return code->object->filename_address == raw->filename && code->object->name_address == raw->name;
+	return code->object->filename_address == raw->filename &&
+	       code->object->name_address == raw->name;
 }
 
 /* The code object that the frame ran, if it still is at its address; NULL when it has died. */
@@ -91,11 +93,13 @@ static struct known_code *find_code(struct names *names, const struct raw_frame 
 
 	if (code && is_of(code, raw))
 		return code;
-	object = code_object_read(&names->process->memory.base, &names->interpreter->facts, raw->code);
+	object = code_object_read(&names->process->memory.base, &names->interpreter->facts,
+				  raw->code);
 	if (!object)
 		return NULL;
 	if (code) {
-		/* Contexts of the old one stay listed, to be reported by names_forget_dead_code(). */
+		/* Contexts of the old one stay listed, to be reported by names_forget_dead_code().
+		 */
 		code_object_free(code->object);
 	} else {
 		code = g_new0(struct known_code, 1);
@@ -109,7 +113,8 @@ static struct known_code *find_code(struct names *names, const struct raw_frame 
 	return is_of(code, raw) ? code : NULL;
 }
 
-/* A code object that has died leaves its strings, as a rule: the module's other functions have the same file name. */
+/* A code object that has died leaves its strings, as a rule: the module's other functions have the
+ * same file name. */
 static bool name_dead_frame(struct names *names, const struct raw_frame *raw, struct frame *frame)
 {
 	const struct memory *memory = &names->process->memory.base;
@@ -124,7 +129,8 @@ static bool name_dead_frame(struct names *names, const struct raw_frame *raw, st
 	return true;
 }
 
-static bool name_frame(struct names *names, uint32_t context, const struct raw_frame *raw, struct frame *frame)
+static bool name_frame(struct names *names, uint32_t context, const struct raw_frame *raw,
+		       struct frame *frame)
 {
 	struct known_code *code = names->interpreter ? find_code(names, raw) : NULL;
 
@@ -147,7 +153,8 @@ static bool is_trampoline(const struct frame *frame)
 	return !strcmp(frame->function, "<interpreter trampoline>");
 }
 
-uint32_t names_add(struct names *names, const struct context_event *event, const struct raw_frame *frames)
+uint32_t names_add(struct names *names, const struct context_event *event,
+		   const struct raw_frame *frames)
 {
 	struct stack *stack = g_new0(struct stack, 1);
 	uint32_t unnamed = 0;
@@ -181,8 +188,8 @@ GArray *names_forget_dead_code(struct names *names)
 	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
 		struct known_code *code = value;
 
-		if (code_object_is_same(&names->process->memory.base, &names->interpreter->facts, code->address,
-					code->object))
+		if (code_object_is_same(&names->process->memory.base, &names->interpreter->facts,
+					code->address, code->object))
 			continue;
 		g_array_append_vals(contexts, code->contexts->data, code->contexts->len);
 		g_hash_table_iter_remove(&iterator);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Names for the stacks of one target: resolved when a stack is new, because code objects die (exec, lambdas, reloads), and
- * remembered by context.
+ * Names for the stacks of one target: resolved when a stack is new, because code objects die (exec,
+ * lambdas, reloads), and remembered by context.
  */
 #ifndef PYLEAK_SYMBOLIZE_NAMES_H
 #define PYLEAK_SYMBOLIZE_NAMES_H
@@ -18,20 +18,24 @@
 
 struct names;
 
-/* @process and @interpreter (may be NULL: no Python frames) are borrowed and must outlive the result. */
+/* @process and @interpreter (may be NULL: no Python frames) are borrowed and must outlive the
+ * result. */
 struct names *names_new(const struct process *process, const struct interpreter *interpreter);
 void names_free(struct names *names);
 
-/* Resolves the stack of a context. Returns how many of its frames stay without a name because they could not be read. */
-uint32_t names_add(struct names *names, const struct context_event *event, const struct raw_frame *frames);
+/* Resolves the stack of a context. Returns how many of its frames stay without a name because they
+ * could not be read. */
+uint32_t names_add(struct names *names, const struct context_event *event,
+		   const struct raw_frame *frames);
 
 /* The stack of a context, owned by @names; NULL while it is unknown. */
 const struct stack *names_stack(const struct names *names, uint32_t context);
 
 /*
- * Looks whether the code objects met so far still are where they were; those that are not are forgotten. Returns the ids
- * (uint32_t) of contexts that lead through one of them: allocations at those addresses belong to other stacks from now on, while what
- * was counted keeps its names. g_array_unref() it.
+ * Looks whether the code objects met so far still are where they were; those that are not are
+ * forgotten. Returns the ids (uint32_t) of contexts that lead through one of them: allocations at
+ * those addresses belong to other stacks from now on, while what was counted keeps its names.
+ * g_array_unref() it.
  */
 GArray *names_forget_dead_code(struct names *names);
 

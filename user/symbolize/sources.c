@@ -36,12 +36,13 @@ void sources_free(struct sources *sources)
 
 static char **read_lines(const struct process *process, const char *file)
 {
-	g_autofree char *path = *file == '/' ? process_root_path(process, file) : NULL, *text = NULL;
+	g_autofree char *path = *file == '/' ? process_root_path(process, file) : NULL,
+			*text = NULL;
 	struct stat status;
 
 	/* A device or a pipe must not be opened: reading it may block or have effects. */
-	if (!path || stat(path, &status) || !S_ISREG(status.st_mode) || status.st_size > MAX_FILE_BYTES ||
-	    !g_file_get_contents(path, &text, NULL, NULL))
+	if (!path || stat(path, &status) || !S_ISREG(status.st_mode) ||
+	    status.st_size > MAX_FILE_BYTES || !g_file_get_contents(path, &text, NULL, NULL))
 		return NULL;
 	return g_strsplit(text, "\n", -1);
 }
@@ -56,7 +57,8 @@ char *sources_line(struct sources *sources, const char *file, int32_t line)
 		g_hash_table_insert(sources->files, g_strdup(file), known);
 	}
 	lines = known;
-	if (!lines || line < 1 || (guint)line > g_strv_length(lines) || strlen(lines[line - 1]) > MAX_LINE_BYTES)
+	if (!lines || line < 1 || (guint)line > g_strv_length(lines) ||
+	    strlen(lines[line - 1]) > MAX_LINE_BYTES)
 		return NULL;
 	return g_strstrip(g_utf8_make_valid(lines[line - 1], -1));
 }

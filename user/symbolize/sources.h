@@ -14,8 +14,8 @@ struct sources *sources_new(const struct process *process);
 void sources_free(struct sources *sources);
 
 /*
- * Line @line (from 1) of @file without surrounding white space, to g_free(); NULL where there is no such line, the file cannot be
- * read, or is larger than 8 MiB.
+ * Line @line (from 1) of @file without surrounding white space, to g_free(); NULL where there is no
+ * such line, the file cannot be read, or is larger than 8 MiB.
  */
 char *sources_line(struct sources *sources, const char *file, int32_t line);
 

@@ -11,17 +11,19 @@ enum frame_kind { FRAME_PYTHON, FRAME_NATIVE };
 
 struct frame {
 	enum frame_kind kind;
-	const char *function; /* interned by g_intern_string(): never freed, comparable by pointer */
-	const char *file;     /* Python: the file as co_filename has it, made absolute; native: source file or NULL. Interned */
-	int32_t line;	      /* 0: unknown */
-	const char *module;   /* native: base name of the file. Interned, NULL for Python */
-	uint64_t offset;      /* native: bytes into the module's link-time addresses */
+	const char
+		*function;  /* interned by g_intern_string(): never freed, comparable by pointer */
+	const char *file;   /* Python: the file as co_filename has it, made absolute; native: source
+			       file or NULL. Interned */
+	int32_t line;	    /* 0: unknown */
+	const char *module; /* native: base name of the file. Interned, NULL for Python */
+	uint64_t offset;    /* native: bytes into the module's link-time addresses */
 };
 
 struct stack {
 	struct frame *frames; /* leaf first */
 	uint32_t count;
-	bool truncated;	      /* callers beyond the last frame were cut */
+	bool truncated; /* callers beyond the last frame were cut */
 };
 
 void stack_free(struct stack *stack);

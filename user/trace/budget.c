@@ -3,7 +3,8 @@
 
 #include <glib.h>
 
-/* Kept back for what the counters do not see: mmap locks and flushed TLBs while sites are armed, caches. */
+/* Kept back for what the counters do not see: mmap locks and flushed TLBs while sites are armed,
+ * caches. */
 static const double MARGIN = 0.75;
 
 /* How the budget is split while every family could use more. */
@@ -20,8 +21,8 @@ void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint
 	budget->filled_ns = now_ns;
 }
 
-void budget_fill(struct budget *budget, uint64_t now_ns, const int64_t left[FAMILY_COUNT], uint32_t wanted,
-		 int64_t added[FAMILY_COUNT])
+void budget_fill(struct budget *budget, uint64_t now_ns, const int64_t left[FAMILY_COUNT],
+		 uint32_t wanted, int64_t added[FAMILY_COUNT])
 {
 	double amount = (now_ns - budget->filled_ns) * budget->share;
 	uint32_t open = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What tracing may cost, as one bucket of nanoseconds of the target's time for each family. They fill with wall time; what one cannot
- * hold goes to the others. Pure: no kernel, no clock.
+ * What tracing may cost, as one bucket of nanoseconds of the target's time for each family. They
+ * fill with wall time; what one cannot hold goes to the others. Pure: no kernel, no clock.
  */
 #ifndef PYLEAK_TRACE_BUDGET_H
 #define PYLEAK_TRACE_BUDGET_H
@@ -12,19 +12,20 @@
 #include "bpf/abi.h"
 
 struct budget {
-	double share;	/* of wall time that may be spent, 0 to 1 */
-	double cap_ns;	/* of each bucket: the most that is spent in one go */
+	double share;	    /* of wall time that may be spent, 0 to 1 */
+	double cap_ns;	    /* of each bucket: the most that is spent in one go */
 	uint64_t filled_ns; /* up to when */
 };
 
-/* @overhead_pct: what the user allows; a margin is kept for what cannot be measured. @cap_ns as in the struct. */
+/* @overhead_pct: what the user allows; a margin is kept for what cannot be measured. @cap_ns as in
+ * the struct. */
 void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint64_t now_ns);
 
 /*
- * Adds to @added what each bucket is to gain at @now_ns, given what each holds (@left, may be negative). @wanted: the families that
- * are traced at all.
+ * Adds to @added what each bucket is to gain at @now_ns, given what each holds (@left, may be
+ * negative). @wanted: the families that are traced at all.
  */
-void budget_fill(struct budget *budget, uint64_t now_ns, const int64_t left[FAMILY_COUNT], uint32_t wanted,
-		 int64_t added[FAMILY_COUNT]);
+void budget_fill(struct budget *budget, uint64_t now_ns, const int64_t left[FAMILY_COUNT],
+		 uint32_t wanted, int64_t added[FAMILY_COUNT]);
 
 #endif

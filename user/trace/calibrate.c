@@ -31,7 +31,8 @@ static double ns_per_call(void)
 			__asm__ volatile("" ::: "memory");
 		}
 		clock_gettime(CLOCK_MONOTONIC, &after);
-		ns = ((after.tv_sec - before.tv_sec) * 1e9 + (after.tv_nsec - before.tv_nsec)) / CALLS;
+		ns = ((after.tv_sec - before.tv_sec) * 1e9 + (after.tv_nsec - before.tv_nsec)) /
+		     CALLS;
 		/* The least disturbed round. */
 		if (!round || ns < best)
 			best = ns;
@@ -63,8 +64,8 @@ bool calibrate_trap(const struct kernel_side *kernel, double *trap_ns, GError **
 		return false;
 	}
 	g_array_append_val(probes, probe);
-	link = uprobe_link_create(kernel_side_program_fd(kernel, PROGRAM_CALIBRATE), "/proc/self/exe", probes,
-				  getpid(), false, error);
+	link = uprobe_link_create(kernel_side_program_fd(kernel, PROGRAM_CALIBRATE),
+				  "/proc/self/exe", probes, getpid(), false, error);
 	if (link < 0)
 		return false;
 	probed = ns_per_call();

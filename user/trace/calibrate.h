@@ -8,8 +8,8 @@
 #include "trace/kernel_side.h"
 
 /*
- * The cost of one probe on an emulated instruction with an empty program, in ns. Takes about 10 ms, most of it attaching.
- * False and @error when probes cannot be attached.
+ * The cost of one probe on an emulated instruction with an empty program, in ns. Takes about 10 ms,
+ * most of it attaching. False and @error when probes cannot be attached.
  */
 bool calibrate_trap(const struct kernel_side *kernel, double *trap_ns, GError **error);
 

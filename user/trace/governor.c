@@ -6,13 +6,16 @@
 
 #include "trace/budget.h"
 
-/* A window that stays open is looked after this often: with the bucket's cap it bounds what a sudden load can cost. */
+/* A window that stays open is looked after this often: with the bucket's cap it bounds what a
+ * sudden load can cost. */
 static const double WATCH_NS = 4e6;
 /* Between looks at a bucket that is filling up. */
 static const double WAIT_NS = 20e6;
-/* How much more than a burst a bucket holds: room for the random part of the time between windows. */
+/* How much more than a burst a bucket holds: room for the random part of the time between windows.
+ */
 static const double CAP_BURSTS = 1.5;
-/* First guesses, replaced by what is measured: how long arming takes, and until the last breakpoint is gone. */
+/* First guesses, replaced by what is measured: how long arming takes, and until the last breakpoint
+ * is gone. */
 static const double ARMING_NS = 20e6;
 static const double CLOSING_NS = 4e6;
 /* Shorter windows see too little for what they cost. */
@@ -39,7 +42,7 @@ struct governor {
 	struct traced *traced;
 	struct governor_options options;
 	struct budget budget;
-	GMutex mutex;	/* of budget and of what governor_observe() reads */
+	GMutex mutex; /* of budget and of what governor_observe() reads */
 	GCond stop_cond;
 	bool stop, crowded;
 	struct channel channels[FAMILY_COUNT];
@@ -65,7 +68,8 @@ static bool is_wanted(const struct governor *governor, enum family family)
 	return traced_plan(governor->traced)->sites[family];
 }
 
-/* Waits for @ns or until the governor is stopped. Called with the mutex held. Returns false when stopped. */
+/* Waits for @ns or until the governor is stopped. Called with the mutex held. Returns false when
+ * stopped. */
 static bool wait_ns(struct governor *governor, double ns)
 {
 	int64_t end = g_get_monotonic_time() + (int64_t)MAX(ns / 1000, 1);
@@ -99,13 +103,15 @@ static void fill_buckets(struct governor *governor)
 
 static double bucket(const struct channel *channel)
 {
-	return __atomic_load_n(&record(channel->governor)->budget_ns[channel->family], __ATOMIC_RELAXED);
+	return __atomic_load_n(&record(channel->governor)->budget_ns[channel->family],
+			       __ATOMIC_RELAXED);
 }
 
 /* Takes from the bucket what the kernel side does not: traps that do not count. */
 static void charge(struct channel *channel, double ns)
 {
-	__atomic_fetch_sub(&record(channel->governor)->budget_ns[channel->family], (int64_t)ns, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&record(channel->governor)->budget_ns[channel->family], (int64_t)ns,
+			   __ATOMIC_RELAXED);
 	channel->governor->spent_ns += ns;
 }
 
@@ -136,9 +142,11 @@ static void account_window(struct channel *channel)
 	struct target *target = record(governor);
 	uint64_t now = now_ns(), events = target->events[channel->family];
 	double length = now - channel->counted_from_ns;
-	double cost = (events - channel->events_before) * (governor->options.trap_ns + program_ns(target));
+	double cost = (events - channel->events_before) *
+		      (governor->options.trap_ns + program_ns(target));
 
-	/* The cost is known to some percent: of a window that was nearly all cost, a tenth is taken as the target's own. */
+	/* The cost is known to some percent: of a window that was nearly all cost, a tenth is taken
+	 * as the target's own. */
 	channel->seen.observed_ns += MAX(length - cost, length / 10) * channel->fraction;
 	governor->spent_ns += cost;
 	channel->counted_from_ns = now;
@@ -162,7 +170,9 @@ static bool open_window(struct channel *channel)
 	if (!armed)
 		return false;
 	channel->arming_ns = (channel->arming_ns + took / channel->fraction) / 2;
-	charge(channel, MIN((target->idle_traps - idle) * (governor->options.trap_ns + IDLE_PROGRAM_NS), took));
+	charge(channel,
+	       MIN((target->idle_traps - idle) * (governor->options.trap_ns + IDLE_PROGRAM_NS),
+		   took));
 	channel->open = true;
 	channel->seen.windows++;
 	channel->counted_from_ns = now_ns();
@@ -235,8 +245,8 @@ static void run_window(struct channel *channel)
 }
 
 /*
- * What the bucket must hold for the next window: the cost of one as they have been and up to as much again, by chance, so that windows
- * are independent of whatever period the program has.
+ * What the bucket must hold for the next window: the cost of one as they have been and up to as
+ * much again, by chance, so that windows are independent of whatever period the program has.
  */
 static double next_threshold(struct channel *channel)
 {
@@ -291,15 +301,16 @@ void governor_start(struct governor *governor)
 	struct target *target = record(governor);
 
 	/* A burst's worth: what one window, or one surprise, may cost. */
-	budget_init(&governor->budget, governor->options.overhead_pct, CAP_BURSTS * burst_ns(governor), now_ns());
+	budget_init(&governor->budget, governor->options.overhead_pct,
+		    CAP_BURSTS * burst_ns(governor), now_ns());
 	for (int family = 0; family < FAMILY_COUNT; family++)
 		target->budget_ns[family] = burst_ns(governor);
 	target->event_cost_ns = governor->options.trap_ns + PROGRAM_NS;
 	__atomic_store_n(&target->limited, 1, __ATOMIC_RELEASE);
 	for (int family = 0; family < FAMILY_COUNT; family++)
 		if (is_wanted(governor, family))
-			governor->channels[family].thread =
-				g_thread_new(names[family], run_channel, &governor->channels[family]);
+			governor->channels[family].thread = g_thread_new(
+				names[family], run_channel, &governor->channels[family]);
 }
 
 void governor_free(struct governor *governor)
@@ -319,7 +330,8 @@ void governor_free(struct governor *governor)
 	g_free(governor);
 }
 
-void governor_observe(struct governor *governor, enum family family, struct observation *observation)
+void governor_observe(struct governor *governor, enum family family,
+		      struct observation *observation)
 {
 	struct channel *channel = &governor->channels[family];
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Opens and closes windows so that tracing stays within its budget. Each family has a thread of its own: it waits until its bucket
- * holds enough for a window and a random time has passed, arms the family, and closes it again after at most a burst. A window that costs
- * less than its bucket gains stays open: light processes are traced exactly. Where the bucket runs dry the kernel side stops
+ * Opens and closes windows so that tracing stays within its budget. Each family has a thread of its
+ * own: it waits until its bucket holds enough for a window and a random time has passed, arms the
+ * family, and closes it again after at most a burst. A window that costs less than its bucket gains
+ * stays open: light processes are traced exactly. Where the bucket runs dry the kernel side stops
  * counting at once and the thread removes the probes.
  */
 #ifndef PYLEAK_TRACE_GOVERNOR_H
@@ -33,16 +34,19 @@ void governor_free(struct governor *governor);
 struct observation {
 	uint64_t windows, closed;
 	/*
-	 * Time of the target's own, in ns, during which its allocations were seen: the windows' length less what tracing took of it,
-	 * times the fraction of the sites that were armed.
+	 * Time of the target's own, in ns, during which its allocations were seen: the windows'
+	 * length less what tracing took of it, times the fraction of the sites that were armed.
 	 */
 	double observed_ns;
-	bool always;	  /* seen without a gap since the first window opened */
-	double longest_ms; /* the longest that probes were installed in one go, windows that stay open aside */
+	bool always;	   /* seen without a gap since the first window opened */
+	double longest_ms; /* the longest that probes were installed in one go, windows that stay
+			      open aside */
 };
-void governor_observe(struct governor *governor, enum family family, struct observation *observation);
+void governor_observe(struct governor *governor, enum family family,
+		      struct observation *observation);
 
-/* While the table of live blocks is nearly full no window stays open: what sampling keeps is little. */
+/* While the table of live blocks is nearly full no window stays open: what sampling keeps is
+ * little. */
 void governor_set_crowded(struct governor *governor, bool crowded);
 
 /* What tracing has cost the target so far, in ns of its time, estimated. */

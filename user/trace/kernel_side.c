@@ -16,7 +16,8 @@
 
 enum {
 	MAX_CONTEXTS = 65536,
-	/* A live entry: struct htab_elem (48) + key (8) + value (16) + free-list link (8), from kmalloc-96; kernel/bpf/hashtab.c, 6.18. */
+	/* A live entry: struct htab_elem (48) + key (8) + value (16) + free-list link (8), from
+	   kmalloc-96; kernel/bpf/hashtab.c, 6.18. */
 	LIVE_ENTRY_BYTES = 96,
 	BUCKET_BYTES = 16,
 	CONTEXT_ID_BYTES = 96 + BUCKET_BYTES,
@@ -76,14 +77,15 @@ static uint32_t live_entries_within(uint64_t budget)
 	return low;
 }
 
-static bool map_shared(struct shared_map *shared, const struct bpf_map *map, bool writable, GError **error)
+static bool map_shared(struct shared_map *shared, const struct bpf_map *map, bool writable,
+		       GError **error)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 	size_t length = (size_t)(bpf_map__value_size(map) + 7) / 8 * 8 * bpf_map__max_entries(map);
 
 	length = (length + page - 1) / page * page;
-	shared->memory = mmap(NULL, length, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED,
-			      bpf_map__fd(map), 0);
+	shared->memory = mmap(NULL, length, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+			      MAP_SHARED, bpf_map__fd(map), 0);
 	if (shared->memory == MAP_FAILED) {
 		shared->memory = NULL;
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot map a BPF map: %s",
@@ -157,26 +159,29 @@ static void size_maps(struct kernel_side *kernel, uint64_t max_memory, uint32_t 
 static void set_attach_types(struct pyleak_bpf *skeleton)
 {
 	struct bpf_program *const programs[] = {
-		skeleton->progs.pymalloc_site, skeleton->progs.malloc_entry, skeleton->progs.malloc_return,
-		skeleton->progs.malloc_free,   skeleton->progs.mmap_site,    skeleton->progs.calibrate,
+		skeleton->progs.pymalloc_site, skeleton->progs.malloc_entry,
+		skeleton->progs.malloc_return, skeleton->progs.malloc_free,
+		skeleton->progs.mmap_site,     skeleton->progs.calibrate,
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(programs); i++)
-		bpf_program__set_expected_attach_type(programs[i],
-						      (enum bpf_attach_type)UPROBE_MULTI_ATTACH_TYPE);
+		bpf_program__set_expected_attach_type(
+			programs[i], (enum bpf_attach_type)UPROBE_MULTI_ATTACH_TYPE);
 }
 
-static bool load(struct kernel_side *kernel, uint64_t max_memory, uint32_t max_blocks, GError **error)
+static bool load(struct kernel_side *kernel, uint64_t max_memory, uint32_t max_blocks,
+		 GError **error)
 {
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	int result;
 
-	/* Kernels before 5.11 count maps against it; later ones do not care, nor do we whether it works. */
+	/* Kernels before 5.11 count maps against it; later ones do not care, nor do we whether it
+	 * works. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	kernel->skeleton = pyleak_bpf__open();
 	if (!kernel->skeleton) {
-		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot open the BPF object: %s",
-			    g_strerror(errno));
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
+			    "cannot open the BPF object: %s", g_strerror(errno));
 		return false;
 	}
 	size_maps(kernel, max_memory, max_blocks);
@@ -184,14 +189,16 @@ static bool load(struct kernel_side *kernel, uint64_t max_memory, uint32_t max_b
 	result = pyleak_bpf__load(kernel->skeleton);
 	if (result == -EPERM)
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
-			    "not permitted to load BPF programs: run with sudo, and check that the kernel is not "
+			    "not permitted to load BPF programs: run with sudo, and check that the "
+			    "kernel is not "
 			    "locked down");
 	else if (result == -ENOMEM)
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
 			    "no memory for the BPF maps: give a smaller --max-memory");
 	else if (result)
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
-			    "this kernel refuses pyleak's BPF programs (%s): Linux 6.6 or later is needed",
+			    "this kernel refuses pyleak's BPF programs (%s): Linux 6.6 or later is "
+			    "needed",
 			    g_strerror(-result));
 	return !result;
 }
@@ -277,7 +284,8 @@ uint32_t kernel_side_context_count(const struct kernel_side *kernel)
 
 void kernel_side_seal_context(const struct kernel_side *kernel, uint32_t id)
 {
-	uint64_t hash = id <= kernel_side_context_count(kernel) ? kernel_side_contexts(kernel)[id].hash : 0;
+	uint64_t hash =
+		id <= kernel_side_context_count(kernel) ? kernel_side_contexts(kernel)[id].hash : 0;
 	int fd = bpf_map__fd(kernel->skeleton->maps.context_ids);
 	uint32_t current;
 
@@ -292,7 +300,8 @@ struct target *kernel_side_target(const struct kernel_side *kernel, uint32_t ind
 
 bool kernel_side_target_publish(const struct kernel_side *kernel, uint32_t tgid, uint32_t index)
 {
-	return !bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.target_index), &tgid, &index, BPF_ANY);
+	return !bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.target_index), &tgid, &index,
+				    BPF_ANY);
 }
 
 void kernel_side_target_withdraw(const struct kernel_side *kernel, uint32_t tgid)
@@ -303,11 +312,12 @@ void kernel_side_target_withdraw(const struct kernel_side *kernel, uint32_t tgid
 uint64_t kernel_side_memory(const struct kernel_side *kernel, uint64_t live_entries)
 {
 	return live_table_bytes(live_entries, kernel->live_capacity) + EVENTS_BYTES +
-	       (uint64_t)kernel_side_context_count(kernel) * CONTEXT_ID_BYTES + kernel->contexts.length +
-	       kernel->targets.length + kernel->dead_blocks.length;
+	       (uint64_t)kernel_side_context_count(kernel) * CONTEXT_ID_BYTES +
+	       kernel->contexts.length + kernel->targets.length + kernel->dead_blocks.length;
 }
 
-int kernel_side_retire(const struct kernel_side *kernel, const struct dead_block *dead, uint32_t count, bool erase)
+int kernel_side_retire(const struct kernel_side *kernel, const struct dead_block *dead,
+		       uint32_t count, bool erase)
 {
 	struct {
 		uint32_t count, retired, erase;
@@ -318,7 +328,8 @@ int kernel_side_retire(const struct kernel_side *kernel, const struct dead_block
 		return -1;
 	memcpy(kernel->dead_blocks.memory, dead, count * sizeof(*dead));
 	options.ctx_out = NULL;
-	if (bpf_prog_test_run_opts(bpf_program__fd(kernel->skeleton->progs.retire_blocks), &options))
+	if (bpf_prog_test_run_opts(bpf_program__fd(kernel->skeleton->progs.retire_blocks),
+				   &options))
 		return -1;
 	return request.retired;
 }

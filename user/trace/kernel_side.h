@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The kernel side as loaded: its maps and programs. Everything goes away with it; nothing is pinned. */
+/* The kernel side as loaded: its maps and programs. Everything goes away with it; nothing is
+ * pinned. */
 #ifndef PYLEAK_TRACE_KERNEL_SIDE_H
 #define PYLEAK_TRACE_KERNEL_SIDE_H
 
@@ -22,12 +23,14 @@ enum kernel_program {
 
 struct kernel_side;
 
-/* Live blocks that sampling needs room for: survivors of windows, and all blocks of processes light enough to be traced whole. */
+/* Live blocks that sampling needs room for: survivors of windows, and all blocks of processes light
+ * enough to be traced whole. */
 enum { SAMPLED_BLOCKS = 1 << 18 };
 
 /*
- * Loads the programs with maps sized so that pyleak stays within @max_memory bytes and holds at most @max_blocks live blocks. NULL and @error: UNSUPPORTED with what is
- * missing (privilege, BTF, kernel feature).
+ * Loads the programs with maps sized so that pyleak stays within @max_memory bytes and holds at
+ * most @max_blocks live blocks. NULL and @error: UNSUPPORTED with what is missing (privilege, BTF,
+ * kernel feature).
  */
 struct kernel_side *kernel_side_new(uint64_t max_memory, uint32_t max_blocks, GError **error);
 void kernel_side_free(struct kernel_side *kernel);
@@ -42,14 +45,14 @@ const struct traced_context *kernel_side_contexts(const struct kernel_side *kern
 uint32_t kernel_side_context_count(const struct kernel_side *kernel);
 
 /*
- * Takes a context out of the lookup by content: allocations with the same raw stack get a new context from now on, while blocks of
- * the old one keep it.
+ * Takes a context out of the lookup by content: allocations with the same raw stack get a new
+ * context from now on, while blocks of the old one keep it.
  */
 void kernel_side_seal_context(const struct kernel_side *kernel, uint32_t id);
 
 /*
- * The kernel's record of a target, shared memory: the kernel side changes its own members at any time. @index from 1 to
- * PYLEAK_MAX_TARGETS - 1.
+ * The kernel's record of a target, shared memory: the kernel side changes its own members at any
+ * time. @index from 1 to PYLEAK_MAX_TARGETS - 1.
  */
 struct target *kernel_side_target(const struct kernel_side *kernel, uint32_t index);
 /* Makes events of process @tgid count for the target at @index, or no longer. */
@@ -60,9 +63,10 @@ void kernel_side_target_withdraw(const struct kernel_side *kernel, uint32_t tgid
 uint64_t kernel_side_memory(const struct kernel_side *kernel, uint64_t live_entries);
 
 /*
- * Marks blocks as dead that still are as given; @count at most PYLEAK_RETIRE_BATCH. @erase also takes their entries out of the
- * table. Returns how many still were as given, or -1.
+ * Marks blocks as dead that still are as given; @count at most PYLEAK_RETIRE_BATCH. @erase also
+ * takes their entries out of the table. Returns how many still were as given, or -1.
  */
-int kernel_side_retire(const struct kernel_side *kernel, const struct dead_block *dead, uint32_t count, bool erase);
+int kernel_side_retire(const struct kernel_side *kernel, const struct dead_block *dead,
+		       uint32_t count, bool erase);
 
 #endif

@@ -7,13 +7,13 @@
 #include "bpf/abi.h"
 #include "elf/entry_site.h"
 
-#define ALLOCATES(name, function, arguments)                       \
-	{                                                          \
-		name, PROGRAM_MALLOC_ENTRY, function, (arguments) \
+#define ALLOCATES(name, function, arguments)                                                       \
+	{                                                                                          \
+		name, PROGRAM_MALLOC_ENTRY, function, (arguments)                                  \
 	}
-#define FREES(name)                                         \
-	{                                                   \
-		name, PROGRAM_MALLOC_FREE, 0, ARGUMENT_1 \
+#define FREES(name)                                                                                \
+	{                                                                                          \
+		name, PROGRAM_MALLOC_FREE, 0, ARGUMENT_1                                           \
 	}
 
 const struct malloc_function_facts malloc_functions[] = {

@@ -10,7 +10,8 @@
 #include "trace/malloc_functions.h"
 #include "trace/uprobe_link.h"
 
-/* Fallback when .eh_frame does not tell where the arena function ends: it is one call of mmap and a test. */
+/* Fallback when .eh_frame does not tell where the arena function ends: it is one call of mmap and a
+ * test. */
 enum { ARENA_FUNCTION_BYTES = 128 };
 
 static void probe_group_free(void *data)
@@ -22,8 +23,9 @@ static void probe_group_free(void *data)
 	g_free(group);
 }
 
-static struct probe_group *add_group(struct probe_plan *plan, enum family family, enum kernel_program program,
-				     bool at_return, const char *path, GArray *probes)
+static struct probe_group *add_group(struct probe_plan *plan, enum family family,
+				     enum kernel_program program, bool at_return, const char *path,
+				     GArray *probes)
 {
 	struct probe_group *group = g_new0(struct probe_group, 1);
 
@@ -45,8 +47,8 @@ static bool has_offset(const GArray *probes, uint64_t offset)
 }
 
 /*
- * The site of one function. glibc's reallocarray has no cheap place where all arguments still stand, and needs none: it
- * jumps to realloc, which is probed.
+ * The site of one function. glibc's reallocarray has no cheap place where all arguments still
+ * stand, and needs none: it jumps to realloc, which is probed.
  */
 static void plan_function(struct probe_plan *plan, struct elf_image *image,
 			  const struct malloc_function_facts *facts, GArray *entries, GArray *frees)
@@ -59,7 +61,8 @@ static void plan_function(struct probe_plan *plan, struct elf_image *image,
 	struct uprobe probe;
 
 	if (!elf_image_exports(image, facts->name, &symbol) ||
-	    !entry_site_find_moved(image, symbol.address, facts->arguments, allocates, &site, where, NULL))
+	    !entry_site_find_moved(image, symbol.address, facts->arguments, allocates, &site, where,
+				   NULL))
 		return;
 	if (!site.emulated && facts->function == MALLOC_REALLOCARRAY)
 		return;
@@ -67,7 +70,8 @@ static void plan_function(struct probe_plan *plan, struct elf_image *image,
 	if (has_offset(probes, site.offset))
 		return;
 	probe = (struct uprobe){ .offset = site.offset,
-				 .cookie = PYLEAK_MALLOC_COOKIE(facts->function, where[0], where[1], where[2]) };
+				 .cookie = PYLEAK_MALLOC_COOKIE(facts->function, where[0], where[1],
+								where[2]) };
 	g_array_append_val(probes, probe);
 	plan->slow_probes += !site.emulated;
 	plan->sites[FAMILY_MALLOC]++;
@@ -94,9 +98,10 @@ static void plan_mmap(struct probe_plan *plan, struct elf_image *image, const ch
 	static const struct {
 		const char *name;
 		enum mmap_function function;
-	} wrappers[] = {
-		{ "munmap", MMAP_UNMAP }, { "mremap", MMAP_REMAP }, { "mmap", MMAP_MAP }, { "mmap64", MMAP_MAP }
-	};
+	} wrappers[] = { { "munmap", MMAP_UNMAP },
+			 { "mremap", MMAP_REMAP },
+			 { "mmap", MMAP_MAP },
+			 { "mmap64", MMAP_MAP } };
 	g_autoptr(GArray) probes = g_array_new(false, false, sizeof(struct uprobe));
 
 	for (size_t i = 0; i < G_N_ELEMENTS(wrappers); i++) {
@@ -105,7 +110,8 @@ static void plan_mmap(struct probe_plan *plan, struct elf_image *image, const ch
 		struct uprobe probe;
 
 		if (!elf_image_exports(image, wrappers[i].name, &symbol) ||
-		    !syscall_site_find(image, symbol.address, &site, NULL) || has_offset(probes, site.offset))
+		    !syscall_site_find(image, symbol.address, &site, NULL) ||
+		    has_offset(probes, site.offset))
 			continue;
 		probe = (struct uprobe){ .offset = site.offset, .cookie = wrappers[i].function };
 		g_array_append_val(probes, probe);
@@ -125,7 +131,8 @@ static struct address_range code_range(const struct maps *maps, const struct map
 	for (size_t i = 0; i < maps->count; i++) {
 		const struct mapping *other = &maps->items[i];
 
-		if (other->inode != mapping->inode || other->device_major != mapping->device_major ||
+		if (other->inode != mapping->inode ||
+		    other->device_major != mapping->device_major ||
 		    other->device_minor != mapping->device_minor || !(other->flags & MAPPING_EXEC))
 			continue;
 		range.start = MIN(range.start, other->start);
@@ -146,8 +153,10 @@ static bool is_first_of_file(const struct maps *maps, size_t index)
 	return true;
 }
 
-/* Every mapped object that exports malloc and free, libc first or not: only the one that is bound sees calls. */
-static void plan_allocators(struct probe_plan *plan, const struct process *process, const struct maps *maps)
+/* Every mapped object that exports malloc and free, libc first or not: only the one that is bound
+ * sees calls. */
+static void plan_allocators(struct probe_plan *plan, const struct process *process,
+			    const struct maps *maps)
 {
 	for (size_t i = 0; i < maps->count; i++) {
 		const struct mapping *mapping = &maps->items[i];
@@ -155,26 +164,31 @@ static void plan_allocators(struct probe_plan *plan, const struct process *proce
 		struct elf_image *image;
 		struct elf_symbol symbol;
 
-		if (!(mapping->flags & MAPPING_EXEC) || !mapping->inode || !is_first_of_file(maps, i))
+		if (!(mapping->flags & MAPPING_EXEC) || !mapping->inode ||
+		    !is_first_of_file(maps, i))
 			continue;
 		path = process_mapping_path(process, mapping);
 		image = path ? elf_image_open(path, NULL) : NULL;
 		if (!image)
 			continue;
-		if (elf_image_exports(image, "malloc", &symbol) && elf_image_exports(image, "free", &symbol) &&
+		if (elf_image_exports(image, "malloc", &symbol) &&
+		    elf_image_exports(image, "free", &symbol) &&
 		    plan->allocator_count < PYLEAK_MAX_ALLOCATORS) {
 			plan->allocators[plan->allocator_count++] = code_range(maps, mapping);
-			plan->malloc_is_glibc = plan->allocator_count == 1 &&
-						elf_image_exports(image, "gnu_get_libc_version", &symbol);
+			plan->malloc_is_glibc =
+				plan->allocator_count == 1 &&
+				elf_image_exports(image, "gnu_get_libc_version", &symbol);
 			plan_malloc(plan, image, path);
 		}
-		if (elf_image_exports(image, "mmap", &symbol) && elf_image_exports(image, "munmap", &symbol))
+		if (elf_image_exports(image, "mmap", &symbol) &&
+		    elf_image_exports(image, "munmap", &symbol))
 			plan_mmap(plan, image, path);
 		elf_image_free(image);
 	}
 }
 
-static bool plan_pymalloc(struct probe_plan *plan, const struct interpreter *interpreter, GError **error)
+static bool plan_pymalloc(struct probe_plan *plan, const struct interpreter *interpreter,
+			  GError **error)
 {
 	g_autoptr(GArray) sites = allocation_sites_cached(interpreter->image, NULL, error);
 	g_autoptr(GArray) probes = g_array_new(false, false, sizeof(struct uprobe));
@@ -182,7 +196,8 @@ static bool plan_pymalloc(struct probe_plan *plan, const struct interpreter *int
 	if (!sites)
 		return false;
 	for (guint i = 0; i < sites->len; i++) {
-		const struct allocation_site *site = &g_array_index(sites, struct allocation_site, i);
+		const struct allocation_site *site =
+			&g_array_index(sites, struct allocation_site, i);
 		struct uprobe probe = { .offset = site->offset, .cookie = site->pt_regs_offset };
 
 		g_array_append_val(probes, probe);
@@ -192,7 +207,8 @@ static bool plan_pymalloc(struct probe_plan *plan, const struct interpreter *int
 	return true;
 }
 
-static void plan_ranges(struct probe_plan *plan, const struct interpreter *interpreter, const struct maps *maps)
+static void plan_ranges(struct probe_plan *plan, const struct interpreter *interpreter,
+			const struct maps *maps)
 {
 	uint64_t arena = interpreter->layout.arena_alloc;
 	struct elf_range function;
@@ -203,7 +219,8 @@ static void plan_ranges(struct probe_plan *plan, const struct interpreter *inter
 
 		if (!(mapping->flags & MAPPING_EXEC) || !mapping->inode ||
 		    !elf_image_offset_to_address(interpreter->image, mapping->offset, &address) ||
-		    !elf_image_load_bias(interpreter->image, mapping->start, mapping->offset, &bias) ||
+		    !elf_image_load_bias(interpreter->image, mapping->start, mapping->offset,
+					 &bias) ||
 		    bias != interpreter->load_bias)
 			continue;
 		plan->interpreter = code_range(maps, mapping);
@@ -219,11 +236,12 @@ static void plan_ranges(struct probe_plan *plan, const struct interpreter *inter
 /* Free-threaded builds keep small objects in mimalloc and have no pymalloc to be found. */
 static bool has_pymalloc(const struct interpreter *interpreter)
 {
-	return interpreter && !interpreter->free_threaded && interpreter->allocator != ALLOCATOR_MIMALLOC;
+	return interpreter && !interpreter->free_threaded &&
+	       interpreter->allocator != ALLOCATOR_MIMALLOC;
 }
 
-struct probe_plan *probe_plan_new(const struct process *process, const struct interpreter *interpreter,
-				  GError **error)
+struct probe_plan *probe_plan_new(const struct process *process,
+				  const struct interpreter *interpreter, GError **error)
 {
 	struct maps *maps = maps_read(process->pid, error);
 	struct probe_plan *plan;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which instructions of which files of a process are to be probed, by which program. Made once per process; attaching is
- * tracer.h's.
+ * Which instructions of which files of a process are to be probed, by which program. Made once per
+ * process; attaching is tracer.h's.
  */
 #ifndef PYLEAK_TRACE_PROBE_PLAN_H
 #define PYLEAK_TRACE_PROBE_PLAN_H
@@ -27,23 +27,25 @@ struct probe_group {
 };
 
 struct probe_plan {
-	GPtrArray *groups; /* of struct probe_group *, in the order of attaching: frees before allocations */
+	GPtrArray *groups; /* of struct probe_group *, in the order of attaching: frees before
+			      allocations */
 	struct address_range allocators[PYLEAK_MAX_ALLOCATORS]; /* code of malloc implementations */
 	uint32_t allocator_count;
 	bool malloc_is_glibc;		  /* and no other allocator is loaded */
 	struct address_range interpreter; /* code of the interpreter */
 	struct address_range arena_alloc; /* 0, 0: unknown */
-	char *unseen_mmap; /* an object whose own mmap is called instead of libc's and cannot be probed (tcmalloc); or NULL */
-	uint32_t slow_probes;		  /* on instructions that the kernel does not emulate */
+	char *unseen_mmap;    /* an object whose own mmap is called instead of libc's and cannot be
+				 probed (tcmalloc); or NULL */
+	uint32_t slow_probes; /* on instructions that the kernel does not emulate */
 	uint32_t sites[FAMILY_COUNT];
 };
 
 /*
- * Plans for @process. @interpreter NULL: no pymalloc. NULL and @error when nothing could be planned (gone, not permitted,
- * no allocation site in a build that has pymalloc).
+ * Plans for @process. @interpreter NULL: no pymalloc. NULL and @error when nothing could be planned
+ * (gone, not permitted, no allocation site in a build that has pymalloc).
  */
-struct probe_plan *probe_plan_new(const struct process *process, const struct interpreter *interpreter,
-				  GError **error);
+struct probe_plan *probe_plan_new(const struct process *process,
+				  const struct interpreter *interpreter, GError **error);
 void probe_plan_free(struct probe_plan *plan);
 
 #endif

@@ -27,11 +27,14 @@ static bool set_windows(struct target *target, GError **error)
 	target->frame_length = MAX(MAX(layout->frame_code, layout->frame_previous),
 				   MAX(layout->frame_instruction, layout->frame_owner) / 8 * 8) +
 			       8;
-	/* 3.11 and later push frames of Python calls on a stack of their own (Python/pystate.c, _PyThreadState_PushFrame). */
+	/* 3.11 and later push frames of Python calls on a stack of their own (Python/pystate.c,
+	 * _PyThreadState_PushFrame). */
 	target->frames_adjacent = layout->instruction == INSTRUCTION_POINTER;
-	if (target->tstate_length > PYLEAK_TSTATE_WINDOW || target->frame_length > PYLEAK_FRAME_WINDOW) {
+	if (target->tstate_length > PYLEAK_TSTATE_WINDOW ||
+	    target->frame_length > PYLEAK_FRAME_WINDOW) {
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
-			    "this interpreter's structures are larger than pyleak can read: update pyleak");
+			    "this interpreter's structures are larger than pyleak can read: update "
+			    "pyleak");
 		return false;
 	}
 	return true;
@@ -60,14 +63,14 @@ static bool publish(struct traced *traced, const struct interpreter *interpreter
 	target.interpreter = traced->plan->interpreter;
 	traced->index = free_index(traced->kernel);
 	if (!traced->index) {
-		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "more than %d processes at once",
-			    PYLEAK_MAX_TARGETS - 1);
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
+			    "more than %d processes at once", PYLEAK_MAX_TARGETS - 1);
 		return false;
 	}
 	*kernel_side_target(traced->kernel, traced->index) = target;
 	if (!kernel_side_target_publish(traced->kernel, target.tgid, traced->index)) {
-		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot register process %d with the kernel",
-			    traced->process->pid);
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
+			    "cannot register process %d with the kernel", traced->process->pid);
 		return false;
 	}
 	return true;
@@ -106,17 +109,20 @@ void traced_free(struct traced *traced)
 	g_free(traced);
 }
 
-/* The kernel side clears bits of its own when a budget is used up, so bits are set and cleared one by one. */
+/* The kernel side clears bits of its own when a budget is used up, so bits are set and cleared one
+ * by one. */
 static void set_armed(struct traced *traced, uint32_t families)
 {
 	__atomic_fetch_or(&traced->armed, families, __ATOMIC_RELAXED);
-	__atomic_fetch_or(&kernel_side_target(traced->kernel, traced->index)->armed, families, __ATOMIC_RELEASE);
+	__atomic_fetch_or(&kernel_side_target(traced->kernel, traced->index)->armed, families,
+			  __ATOMIC_RELEASE);
 }
 
 static void clear_armed(struct traced *traced, uint32_t families)
 {
 	__atomic_fetch_and(&traced->armed, ~families, __ATOMIC_RELAXED);
-	__atomic_fetch_and(&kernel_side_target(traced->kernel, traced->index)->armed, ~families, __ATOMIC_RELEASE);
+	__atomic_fetch_and(&kernel_side_target(traced->kernel, traced->index)->armed, ~families,
+			   __ATOMIC_RELEASE);
 }
 
 /* Each probe with the same chance: what is seen of any site is then worth 1 / @fraction. */
@@ -138,10 +144,11 @@ bool traced_arm(struct traced *traced, uint32_t families, double fraction, GErro
 
 		if (!(families & 1u << group->family) || traced->links[i] >= 0)
 			continue;
-		probes = choose_probes(group->probes, group->family == FAMILY_PYMALLOC ? fraction : 1);
-		traced->links[i] = uprobe_link_create(kernel_side_program_fd(traced->kernel, group->program),
-						      group->path, probes, traced->process->pid,
-						      group->at_return, error);
+		probes = choose_probes(group->probes,
+				       group->family == FAMILY_PYMALLOC ? fraction : 1);
+		traced->links[i] = uprobe_link_create(
+			kernel_side_program_fd(traced->kernel, group->program), group->path, probes,
+			traced->process->pid, group->at_return, error);
 		if (traced->links[i] < 0) {
 			traced_disarm(traced, families & ~traced->armed);
 			return false;
@@ -162,13 +169,15 @@ void traced_disarm(struct traced *traced, uint32_t families)
 	g_autoptr(GPtrArray) threads = g_ptr_array_new();
 
 	clear_armed(traced, families);
-	/* Removing a link mostly waits for the kernel's grace periods: do it for all of them at once. */
+	/* Removing a link mostly waits for the kernel's grace periods: do it for all of them at
+	 * once. */
 	for (guint i = traced->plan->groups->len; i-- > 0;) {
 		const struct probe_group *group = traced->plan->groups->pdata[i];
 
 		if (!(families & 1u << group->family) || traced->links[i] < 0)
 			continue;
-		g_ptr_array_add(threads, g_thread_new("detach", close_link, GINT_TO_POINTER(traced->links[i])));
+		g_ptr_array_add(threads, g_thread_new("detach", close_link,
+						      GINT_TO_POINTER(traced->links[i])));
 		traced->links[i] = -1;
 	}
 	for (guint i = 0; i < threads->len; i++)

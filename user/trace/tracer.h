@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Tracing one process: attaching the planned probes, arming and disarming families. Windows open and close through
- * traced_arm() and traced_disarm(); exact tracing is one window that never closes.
+ * Tracing one process: attaching the planned probes, arming and disarming families. Windows open
+ * and close through traced_arm() and traced_disarm(); exact tracing is one window that never
+ * closes.
  */
 #ifndef PYLEAK_TRACE_TRACER_H
 #define PYLEAK_TRACE_TRACER_H
@@ -18,8 +19,9 @@
 struct traced;
 
 /*
- * Registers @process with the kernel side and plans its probes; attaches nothing yet. @interpreter may be NULL. Both are
- * borrowed and must outlive the result. NULL and @error as in probe_plan_new().
+ * Registers @process with the kernel side and plans its probes; attaches nothing yet. @interpreter
+ * may be NULL. Both are borrowed and must outlive the result. NULL and @error as in
+ * probe_plan_new().
  */
 struct traced *traced_new(struct kernel_side *kernel, const struct process *process,
 			  const struct interpreter *interpreter, GError **error);
@@ -27,12 +29,14 @@ struct traced *traced_new(struct kernel_side *kernel, const struct process *proc
 void traced_free(struct traced *traced);
 
 /*
- * Attaches the probes of @families (a bit each), then lets them count: no event counts before the last probe of them all
- * stands. Families that are armed already stay so. @fraction below 1: of the pymalloc sites only that part, chosen at random. On failure nothing more is attached
- * than before. Different families may be armed and disarmed by different threads.
+ * Attaches the probes of @families (a bit each), then lets them count: no event counts before the
+ * last probe of them all stands. Families that are armed already stay so. @fraction below 1: of the
+ * pymalloc sites only that part, chosen at random. On failure nothing more is attached than before.
+ * Different families may be armed and disarmed by different threads.
  */
 bool traced_arm(struct traced *traced, uint32_t families, double fraction, GError **error);
-/* Stops counting, then removes the probes: allocations before frees. Takes up to a few hundred milliseconds. */
+/* Stops counting, then removes the probes: allocations before frees. Takes up to a few hundred
+ * milliseconds. */
 void traced_disarm(struct traced *traced, uint32_t families);
 
 uint32_t traced_index(const struct traced *traced);

@@ -12,7 +12,8 @@
 /* BPF_F_UPROBE_MULTI_RETURN, include/uapi/linux/bpf.h, Linux 6.6. */
 enum { LINK_AT_RETURN = 1 };
 
-/* The part of union bpf_attr that BPF_LINK_CREATE reads for uprobe_multi (same header): kernel ABI, fixed. */
+/* The part of union bpf_attr that BPF_LINK_CREATE reads for uprobe_multi (same header): kernel ABI,
+ * fixed. */
 struct link_create {
 	uint32_t prog_fd;
 	uint32_t target_fd;
@@ -35,17 +36,20 @@ static void set_attach_error(GError **error, int code, const char *path, pid_t p
 			    "process %d was gone before tracing began", pid);
 	else if (code == EPERM || code == EACCES)
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
-			    "not permitted to attach probes: run as root, or with CAP_BPF and CAP_PERFMON");
+			    "not permitted to attach probes: run as root, or with CAP_BPF and "
+			    "CAP_PERFMON");
 	else if (code == EINVAL || code == EOPNOTSUPP)
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
-			    "this kernel refuses uprobe_multi links on %s: pyleak needs Linux 6.6 or later", path);
+			    "this kernel refuses uprobe_multi links on %s: pyleak needs Linux 6.6 "
+			    "or later",
+			    path);
 	else
-		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot attach probes to %s: %s", path,
-			    g_strerror(code));
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
+			    "cannot attach probes to %s: %s", path, g_strerror(code));
 }
 
-int uprobe_link_create(int program_fd, const char *path, const GArray *probes, pid_t pid, bool at_return,
-		       GError **error)
+int uprobe_link_create(int program_fd, const char *path, const GArray *probes, pid_t pid,
+		       bool at_return, GError **error)
 {
 	g_autofree uint64_t *offsets = g_new(uint64_t, probes->len);
 	g_autofree uint64_t *cookies = g_new(uint64_t, probes->len);

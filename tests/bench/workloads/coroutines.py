@@ -39,5 +39,5 @@ async def work(running):
 
 if __name__ == "__main__":
     asyncio.run(
-        work(workload.Workload(__doc__, [workload.object_block(bytes(PAYLOAD))], rate=580e3))
+        work(workload.Workload(__doc__, [workload.object_block(bytes(PAYLOAD))], rate=600e3))
     )

@@ -32,7 +32,7 @@ class Orders:
 
 
 def main():
-    running = workload.Workload(__doc__, [workload.object_block(bytes(SUMMARY))], rate=650e3)
+    running = workload.Workload(__doc__, [workload.object_block(bytes(SUMMARY))], rate=750e3)
     service.serve(running, Orders(running.account()).answer, "--connections", "2")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Histograms of latencies, {bucket: count}, to be added up: buckets 2 % wide, from 1 microsecond on."""
+"""Histograms of latencies, {bucket: count}, that add up: buckets 2 % wide, from 1 us on."""
 import math
 
 WIDTH = math.log(1.02)

@@ -33,6 +33,11 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answer = answer
 
+    def handle_error(self, request, client_address):
+        # A client that is gone is the end, not an error.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 def serve(running, answer, *client_options):
     """Serves with answer(body) until the workload's time is up."""

@@ -28,7 +28,7 @@ def work(account):
 
 
 def main():
-    running = workload.Workload(__doc__, [workload.object_block(bytes(PAYLOAD))], rate=550e3)
+    running = workload.Workload(__doc__, [workload.object_block(bytes(PAYLOAD))], rate=1e6)
     for _ in range(THREADS):
         threading.Thread(target=work, args=(running.account(),), daemon=True).start()
     running.wait()

@@ -64,7 +64,7 @@ class Account:
 
 
 class Workload:
-    """sizes: of a leaked thing's blocks, without its Kept. rate: bytes leaked a second, by default."""
+    """sizes: of a leaked thing's blocks, without its Kept. rate: bytes to leak a second."""
 
     def __init__(self, description, sizes, rate):
         parser = argparse.ArgumentParser(description=description)
@@ -88,13 +88,13 @@ class Workload:
         return account
 
     def run(self, operation):
-        """For one thread: operation(account, due) works once and leaks as many things as are due."""
+        """For one thread: operation(account, due) works once and leaks what is due."""
         account = self.account()
         while self.goes_on():
             operation(account, account.due())
 
     def goes_on(self):
-        """Called once an operation or ten times a second: says progress when due. False at the end."""
+        """Called once an operation or ten times a second: says progress. False at the end."""
         now = time.monotonic()
         if self.start is None:
             self._start(now)
