@@ -74,12 +74,10 @@ def show_costs(python):
 def first_report_times(python):
     """Seconds from the start of pyleak to its first report, less the interval: cold and warm cache of sites."""
     times = []
-    environment = dict(os.environ, XDG_CACHE_HOME=str(pyleak.scratch() / ("cache-" + python.name)))
     with pyleak.Target("work.py", python) as target:
-        for _ in range(2):
+        for program in (pyleak.program_without_cache(), pyleak.PROGRAM):
             started = time.time()
-            command = ("-p", target.pid, "--exact", "-i", "0.5", "-n", "1")
-            with pyleak.Tracer(*command, env=environment) as tracer:
+            with pyleak.Tracer("-p", target.pid, "--exact", "-i", "0.5", "-n", "1", program=program) as tracer:
                 times.append(tracer.wait_for_report().arrived - started - 0.5)
                 tracer.finish(None)
     return times

@@ -291,6 +291,18 @@ def run(*arguments, program=PROGRAM, timeout=PATIENCE, **options):
     )
 
 
+@functools.lru_cache(maxsize=None)
+def program_without_cache():
+    """A program that runs pyleak with an empty /var/cache of its own: nothing is known of any interpreter."""
+    wrapper = scratch() / "cold-pyleak"
+    wrapper.write_text(
+        "#!/bin/sh\n"
+        'exec unshare --mount sh -c \'mount -t tmpfs none /var/cache && exec "$0" "$@"\' ' + PROGRAM + ' "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    return str(wrapper)
+
+
 def breakpoints(pid):
     """The addresses where the process's text holds a breakpoint (0xCC) that its files do not.
 
