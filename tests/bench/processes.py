@@ -71,14 +71,18 @@ class Process:
         self.reader.start()
 
     def _read(self):
-        for line in self.child.stdout:
-            message = json.loads(line)
+        try:
+            for line in self.child.stdout:
+                if not line.endswith(b"\n"):
+                    break  # killed in the middle of it
+                message = json.loads(line)
+                with self.changed:
+                    self.messages.append(message)
+                    self.changed.notify_all()
+        finally:
             with self.changed:
-                self.messages.append(message)
+                self.ended = True
                 self.changed.notify_all()
-        with self.changed:
-            self.ended = True
-            self.changed.notify_all()
 
     def wait_for(self, accept, timeout=PATIENCE_S):
         """The first message, said or yet to come, that accept() likes."""
