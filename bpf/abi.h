@@ -22,6 +22,8 @@ enum {
 	PYLEAK_MAX_ALLOCATORS = 8,    /* address ranges of malloc implementations in one process */
 	PYLEAK_MAX_TARGETS = 1024,
 	PYLEAK_TIMED_EVERY = 64,    /* events of a thread, of which one is timed; a power of two */
+	PYLEAK_BIRTH_LOGS = 8,	    /* windows that can be open at once */
+	PYLEAK_BIRTHS = 16384,	    /* blocks that a log holds */
 	PYLEAK_RETIRE_BATCH = 4096, /* dead blocks handed to the kernel side in one go */
 };
 
@@ -155,6 +157,10 @@ struct target {
 	__u32 limited;
 	__u32 event_cost_ns;
 	__s64 budget_ns[FAMILY_COUNT];
+	/* The open window's log of births: which of the PYLEAK_BIRTH_LOGS, from 1 (0: none), and
+	 * how many there were. */
+	__u32 birth_log[FAMILY_COUNT];
+	__u32 birth_count[FAMILY_COUNT];
 	__u64 lost[LOST_COUNT];
 };
 
@@ -222,6 +228,13 @@ enum mmap_function {
 	MMAP_MAP,
 	MMAP_UNMAP,
 	MMAP_REMAP,
+};
+
+/* A block that was born in a window. */
+struct birth {
+	__u64 key;
+	__u64 tag;
+	__u64 size; /* bytes, as in struct block */
 };
 
 /* Blocks found dead by reading, for the program that retires them: only an entry that still has

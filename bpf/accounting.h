@@ -118,6 +118,26 @@ static __always_inline __u32 find_context(struct event *event, enum family famil
 	return id;
 }
 
+static __always_inline void log_birth(struct target *target, enum family family, __u64 key,
+				      __u64 tag, __u64 size)
+{
+	__u32 log = target->birth_log[family], at;
+	struct birth *birth;
+
+	if (!log)
+		return;
+	at = __sync_fetch_and_add(&target->birth_count[family], 1);
+	if (at >= PYLEAK_BIRTHS)
+		return;
+	at += (log - 1) * PYLEAK_BIRTHS;
+	birth = bpf_map_lookup_elem(&births, &at);
+	if (!birth)
+		return;
+	birth->key = key;
+	birth->tag = tag;
+	birth->size = size;
+}
+
 /*
  * A block became live. A live entry at the same address means that its old block was freed without
  * being seen (pymalloc frees are never trapped) and the memory handed out again.
@@ -149,6 +169,8 @@ static __always_inline void block_born(struct event *event, __u64 address, __u64
 	}
 	__sync_fetch_and_add(&context->alloc_blocks, 1);
 	__sync_fetch_and_add(&context->alloc_bytes, size);
+	if (event->target->limited && context->family < FAMILY_COUNT)
+		log_birth(event->target, context->family, key, tag, size);
 }
 
 /* A block was freed. Fills @was (tag 0: it was not known) so that a realloc that fails can put it

@@ -100,6 +100,16 @@ struct {
 	__type(value, struct thread);
 } threads SEC(".maps");
 
+/* Births in windows, one log after the other, so that survivors can be looked at as soon as a
+ * window closes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct birth);
+	__uint(max_entries, PYLEAK_BIRTH_LOGS *PYLEAK_BIRTHS);
+} births SEC(".maps");
+
 /* Filled by user space before it runs the retiring program. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -72,9 +72,9 @@ void traced_process_free(struct traced_process *target)
 		analysis_free(target->analysis);
 	sources_free(target->sources);
 	names_free(target->names);
-	/* The collector asks the governor; the governor's threads use what is traced. */
-	collector_free(target->collector);
+	/* The governor's threads use what is traced and tell the collector. */
 	governor_free(target->governor);
+	collector_free(target->collector);
 	traced_free(target->traced);
 	interpreter_free(target->interpreter);
 	process_free(target->process);
@@ -92,7 +92,8 @@ bool traced_process_attach(struct traced_process *target, GError **error)
 	}
 	collector_set_baseline(target->collector);
 	if (target->governor)
-		governor_start(target->governor);
+		governor_start(target->governor, sampling_burst_ended,
+			       collector_sampling(target->collector));
 	target->refreshed_us = g_get_monotonic_time();
 	return true;
 }
@@ -129,10 +130,7 @@ static bool take(struct traced_process *target, double min_age_s, GError **error
 
 void traced_process_refresh(struct traced_process *target, double min_age_s, double interval_s)
 {
-	double pause;
-
-	collector_check_survivors(target->collector);
-	pause = MAX(collector_seconds(target->collector) / REFRESH_SHARE, REFRESH_SECONDS);
+	double pause = MAX(collector_seconds(target->collector) / REFRESH_SHARE, REFRESH_SECONDS);
 
 	if ((g_get_monotonic_time() - target->refreshed_us) / 1e6 < MIN(pause, interval_s) ||
 	    !traced_process_is_alive(target))

@@ -161,7 +161,9 @@ static bool is_alive(struct take *take, enum family family, uint64_t address, ui
 		*size = mapped_bytes(take->maps, address, *size);
 		return *size;
 	}
-	return !sampling || !take->maps || sampling_is_same(sampling, family, address, tag, *size);
+	return !sampling || !take->maps ||
+	       sampling_is_same(sampling, family, address, tag, *size,
+				born_to_ns(born, take->now_ns));
 }
 
 static bool visit_block(void *data, uint64_t key, const struct block *block)
@@ -391,28 +393,9 @@ out:
 	return snapshot;
 }
 
-static bool check_survivor(void *data, uint64_t key, const struct block *block)
+struct sampling *collector_sampling(const struct collector *collector)
 {
-	struct collector *collector = data;
-	uint32_t id = PYLEAK_TAG_CONTEXT(block->tag);
-
-	if (!block->tag)
-		return false;
-	if (PYLEAK_KEY_TARGET(key) != traced_index(collector->traced) ||
-	    id > kernel_side_context_count(collector->kernel) ||
-	    kernel_side_contexts(collector->kernel)[id].family != FAMILY_MALLOC)
-		return true;
-	return sampling_is_same(collector->sampling, FAMILY_MALLOC, PYLEAK_KEY_ADDRESS(key),
-				block->tag, block->size);
-}
-
-void collector_check_survivors(struct collector *collector)
-{
-	struct live_scan_result result;
-
-	if (collector->sampling && sampling_window_closed(collector->sampling, FAMILY_MALLOC) &&
-	    process_is_alive(collector->process))
-		live_scan(collector->kernel, false, check_survivor, collector, &result, NULL);
+	return collector->sampling;
 }
 
 void collector_begin_interval(struct collector *collector)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <glib.h>
 
+#include "collect/sampling.h"
 #include "collect/snapshot.h"
 #include "cpython/interpreter.h"
 #include "proc/process.h"
@@ -50,11 +51,8 @@ void collector_lose(struct collector *collector, enum lost_reason reason);
  */
 struct snapshot *collector_take(struct collector *collector, double min_age_s, GError **error);
 
-/*
- * Takes the fingerprints of malloc's survivors where a window has just closed, and retires those
- * that are gone. Cheap otherwise: call it often.
- */
-void collector_check_survivors(struct collector *collector);
+/* What to give to governor_start(); NULL before collector_set_baseline(). */
+struct sampling *collector_sampling(const struct collector *collector);
 
 /* Overhead in snapshots is counted from here on. */
 void collector_begin_interval(struct collector *collector);

@@ -5,27 +5,31 @@
 #include <glib.h>
 
 enum {
-	/*
-	 * Words of a pymalloc block where a type pointer may be: 1 without a GC header, 3 with one
-	 * (16 bytes, 3.8 on), 5 with a managed dict before it (3.11 on) or a GC header of 32 bytes
-	 * (up to 3.7).
-	 */
-	WORDS = 6,
-	/* A smaller word tells nothing: counts, sizes, NULL. */
+	/* Of a block's beginning: the header of an object and some of what it holds. */
+	WORDS = 8,
+	/* A smaller word is no pointer. */
 	SMALLEST_POINTER = 4096,
 	CHUNK_FLAGS = 7,
 	PREV_INUSE = 1,
 	IS_MMAPPED = 2,
 };
 
+/*
+ * Where the type of an object may be in its block: word 1 without a GC header, 3 with one of 16
+ * bytes (3.8 on), 5 with a managed dict before that (3.11, 3.12) or a GC header of 32 bytes (up
+ * to 3.7). The reference count is the word before.
+ */
+static const int TYPE_WORDS[] = { 1, 3, 5 };
+
 struct fingerprint {
 	uint64_t address, tag;
 	uint64_t words[WORDS];
 	uint64_t chunk_size; /* glibc: size field with its flags */
-	bool asked;
+	int unasked;	     /* sweeps since it was asked for */
 };
 
 struct fingerprints {
+	GMutex mutex;
 	GHashTable *blocks; /* by address */
 };
 
@@ -33,6 +37,7 @@ struct fingerprints *fingerprints_new(void)
 {
 	struct fingerprints *fingerprints = g_new0(struct fingerprints, 1);
 
+	g_mutex_init(&fingerprints->mutex);
 	fingerprints->blocks = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
 	return fingerprints;
 }
@@ -42,86 +47,115 @@ void fingerprints_free(struct fingerprints *fingerprints)
 	if (!fingerprints)
 		return;
 	g_hash_table_unref(fingerprints->blocks);
+	g_mutex_clear(&fingerprints->mutex);
 	g_free(fingerprints);
 }
 
-static bool is_in_use(const struct memory *memory, uint64_t address, uint64_t chunk_size,
-		      uint64_t size)
+static bool is_in_use(const struct memory *memory, const struct fingerprint_subject *subject,
+		      uint64_t chunk_size)
 {
 	uint64_t length = chunk_size & ~(uint64_t)CHUNK_FLAGS, next;
 
 	if (chunk_size & IS_MMAPPED)
 		return true;
-	/* Merged or split since: no longer the chunk that was handed out (16 bytes more at most are
+	/* Merged or split since: no longer the chunk that was handed out (a rest below 32 bytes is
 	 * not split off). */
-	if (length < size + 8 || length > MAX(size + 8, 32) + 32)
+	if (length < subject->size + 8 || length > MAX(subject->size + 8, 32) + 32)
 		return false;
-	return memory_read_u64(memory, address - 8 + length, &next) && next & PREV_INUSE;
+	return memory_read_u64(memory, subject->address - 8 + length, &next) && next & PREV_INUSE;
 }
 
-static bool look(const struct memory *memory, enum family family, bool is_glibc, uint64_t address,
-		 uint64_t size, struct fingerprint *seen)
+static bool look(const struct memory *memory, const struct fingerprint_subject *subject,
+		 struct fingerprint *seen)
 {
-	memset(seen->words, 0, sizeof(seen->words));
-	if (!memory_read(memory, address, seen->words, MIN(size, sizeof(seen->words)) / 8 * 8))
+	*seen = (struct fingerprint){ .address = subject->address, .tag = subject->tag };
+	if (!memory_read(memory, subject->address, seen->words,
+			 MIN(subject->size, sizeof(seen->words)) / 8 * 8))
 		return false;
-	if (family != FAMILY_MALLOC || !is_glibc)
+	if (subject->family != FAMILY_MALLOC || !subject->is_glibc)
 		return true;
-	return memory_read_u64(memory, address - 8, &seen->chunk_size) &&
-	       is_in_use(memory, address, seen->chunk_size, size);
+	return memory_read_u64(memory, subject->address - 8, &seen->chunk_size) &&
+	       is_in_use(memory, subject, seen->chunk_size);
 }
 
-/* An object: one of the places of its type. Anything else: what an allocator overwrites with its
- * links and keys. */
-static bool is_alike(const struct fingerprint *before, const struct fingerprint *now,
-		     enum family family)
+/* The same object: its type, and whatever comes after. What comes before is links and counts. */
+static bool is_same_object(const struct fingerprint *before, const struct fingerprint *now)
 {
-	if (family != FAMILY_PYMALLOC)
-		return before->words[1] == now->words[1] &&
-		       (before->chunk_size & ~(uint64_t)PREV_INUSE) ==
-			       (now->chunk_size & ~(uint64_t)PREV_INUSE);
-	for (int word = 1; word < WORDS; word += 2)
-		if (before->words[word] == now->words[word] && now->words[word] >= SMALLEST_POINTER)
-			return true;
-	return !memcmp(before->words + 1, now->words + 1,
-		       sizeof(now->words) - sizeof(now->words[0]));
+	for (size_t i = 0; i < G_N_ELEMENTS(TYPE_WORDS); i++) {
+		int type = TYPE_WORDS[i];
+
+		if (now->words[type] < SMALLEST_POINTER || before->words[type] != now->words[type])
+			continue;
+		return !memcmp(before->words + type, now->words + type,
+			       (WORDS - type) * sizeof(now->words[0]));
+	}
+	return !memcmp(before->words + 1, now->words + 1, (WORDS - 1) * sizeof(now->words[0]));
+}
+
+/* Not an object, as far as is known: an allocator writes its links and keys into the first two
+ * words of what it gets back. */
+static bool is_same_chunk(const struct fingerprint *before, const struct fingerprint *now)
+{
+	return before->words[1] == now->words[1] &&
+	       (before->chunk_size & ~(uint64_t)PREV_INUSE) ==
+		       (now->chunk_size & ~(uint64_t)PREV_INUSE);
+}
+
+/* With the mutex held. */
+static void remember(struct fingerprints *fingerprints, const struct fingerprint *seen)
+{
+	struct fingerprint *known = g_new(struct fingerprint, 1);
+
+	*known = *seen;
+	g_hash_table_replace(fingerprints->blocks, &known->address, known);
+}
+
+bool fingerprints_take(struct fingerprints *fingerprints, const struct memory *memory,
+		       const struct fingerprint_subject *subject)
+{
+	struct fingerprint seen;
+
+	if (!look(memory, subject, &seen))
+		return false;
+	g_mutex_lock(&fingerprints->mutex);
+	remember(fingerprints, &seen);
+	g_mutex_unlock(&fingerprints->mutex);
+	return true;
 }
 
 bool fingerprints_match(struct fingerprints *fingerprints, const struct memory *memory,
-			enum family family, bool is_glibc, uint64_t address, uint64_t tag,
-			uint64_t size)
+			const struct fingerprint_subject *subject, bool take_missing)
 {
-	struct fingerprint *known = g_hash_table_lookup(fingerprints->blocks, &address);
-	struct fingerprint now = { .address = address, .tag = tag, .asked = true };
+	struct fingerprint now, *known;
+	bool same = take_missing;
 
-	if (!look(memory, family, is_glibc, address, size, &now))
+	if (!look(memory, subject, &now))
 		return false;
-	if (!known) {
-		known = g_new(struct fingerprint, 1);
-		*known = now;
-		g_hash_table_insert(fingerprints->blocks, &known->address, known);
-		return true;
+	g_mutex_lock(&fingerprints->mutex);
+	known = g_hash_table_lookup(fingerprints->blocks, &subject->address);
+	if (known && known->tag == subject->tag) {
+		known->unasked = 0;
+		same = subject->family == FAMILY_PYMALLOC ? is_same_object(known, &now)
+							  : is_same_chunk(known, &now);
+	} else if (take_missing) {
+		remember(fingerprints, &now);
 	}
-	if (known->tag != tag) {
-		*known = now;
-		return true;
-	}
-	known->asked = true;
-	return is_alike(known, &now, family);
+	g_mutex_unlock(&fingerprints->mutex);
+	return same;
 }
 
 static gboolean is_forgotten(void *key, void *value, void *data)
 {
 	struct fingerprint *fingerprint = value;
-	bool asked = fingerprint->asked;
 
 	(void)key;
 	(void)data;
-	fingerprint->asked = false;
-	return !asked;
+	return ++fingerprint->unasked > 2;
 }
 
 void fingerprints_sweep(struct fingerprints *fingerprints)
 {
+	g_mutex_lock(&fingerprints->mutex);
 	g_hash_table_foreach_remove(fingerprints->blocks, is_forgotten, NULL);
+	g_mutex_unlock(&fingerprints->mutex);
 }

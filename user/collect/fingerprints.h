@@ -19,19 +19,29 @@ struct fingerprints;
 struct fingerprints *fingerprints_new(void);
 void fingerprints_free(struct fingerprints *fingerprints);
 
+struct fingerprint_subject {
+	enum family family;
+	bool is_glibc; /* malloc: glibc's, whose chunk headers can be read */
+	uint64_t address, tag;
+	uint64_t size; /* bytes */
+};
+
 /*
- * Whether the block of @size bytes at @address, born as @tag says, still holds what it held when it
- * was first asked for. True the first time. Reads the target's memory; false where that fails.
- *
- * malloc: glibc's chunk header (malloc/malloc.c, struct malloc_chunk, 2.26 to 2.41) must be as it
- * was too and the next chunk say that this one is in use; other allocators' blocks have just their
- * words. @is_glibc tells which.
+ * Takes the fingerprint of a block. malloc: glibc's chunk header (malloc/malloc.c, struct
+ * malloc_chunk, 2.26 to 2.41) is part of it. Any thread may call. Reads the target's memory; false
+ * where that fails or the block is seen to be free.
+ */
+bool fingerprints_take(struct fingerprints *fingerprints, const struct memory *memory,
+		       const struct fingerprint_subject *subject);
+
+/*
+ * Whether the block still holds what it held when its fingerprint was taken. Of a block without
+ * one, false, or where @take_missing one is taken now.
  */
 bool fingerprints_match(struct fingerprints *fingerprints, const struct memory *memory,
-			enum family family, bool is_glibc, uint64_t address, uint64_t tag,
-			uint64_t size);
+			const struct fingerprint_subject *subject, bool take_missing);
 
-/* Forgets the blocks that were not asked for since the last call. */
+/* Forgets the blocks that were neither taken nor asked for since the last call but one. */
 void fingerprints_sweep(struct fingerprints *fingerprints);
 
 #endif

@@ -7,6 +7,9 @@
 /* Temporaries that were alive when a window closed are not survivors: their places are taken by
  * others before anybody looks. */
 static const uint64_t SURVIVOR_AGE_NS = 300000000;
+/* Blocks of a burst that are looked at: each costs a system call, and the process goes on
+ * meanwhile. */
+enum { MAX_CANDIDATES = 8192 };
 
 struct sampling {
 	struct governor *governor;
@@ -17,7 +20,6 @@ struct sampling {
 	struct observation observed[FAMILY_COUNT]; /* up to the last look */
 	uint64_t began_ns, looked_ns;
 	double spent_ns;
-	uint64_t windows_closed[FAMILY_COUNT]; /* that sampling_window_closed() has told of */
 	GHashTable *cells; /* of struct sample_cell by (context, block size); during a look */
 };
 
@@ -46,15 +48,30 @@ void sampling_free(struct sampling *sampling)
 	g_free(sampling);
 }
 
-bool sampling_window_closed(struct sampling *sampling, enum family family)
+void sampling_burst_ended(void *context, enum family family, const struct birth *births,
+			  uint32_t count, uint32_t kept)
 {
-	struct observation observed;
-	bool closed;
+	struct sampling *sampling = context;
+	GHashTable *last = g_hash_table_new(g_int64_hash, g_int64_equal);
+	uint32_t taken = 0;
 
-	governor_observe(sampling->governor, family, &observed);
-	closed = observed.closed > sampling->windows_closed[family];
-	sampling->windows_closed[family] = observed.closed;
-	return closed;
+	/* A place that was handed out again counts only with its last block. */
+	for (uint32_t i = 0; i < count; i++)
+		g_hash_table_insert(last, (void *)&births[i].key, (void *)&births[i]);
+	for (uint32_t i = 0; i < kept && taken < MAX_CANDIDATES; i++) {
+		struct fingerprint_subject subject = {
+			.family = family,
+			.is_glibc = sampling->is_glibc,
+			.address = PYLEAK_KEY_ADDRESS(births[i].key),
+			.tag = births[i].tag,
+			.size = births[i].size,
+		};
+
+		if (g_hash_table_lookup(last, &births[i].key) == &births[i] &&
+		    fingerprints_take(sampling->fingerprints, sampling->memory, &subject))
+			taken++;
+	}
+	g_hash_table_unref(last);
 }
 
 void sampling_begin(struct sampling *sampling, uint64_t now_ns)
@@ -77,13 +94,22 @@ void sampling_begin(struct sampling *sampling, uint64_t now_ns)
 }
 
 bool sampling_is_same(struct sampling *sampling, enum family family, uint64_t address, uint64_t tag,
-		      uint64_t size)
+		      uint64_t size, uint64_t born_ns)
 {
+	const struct observation *observed = &sampling->observed[family];
+	struct fingerprint_subject subject = { family, sampling->is_glibc, address, tag, size };
+
 	/* Mappings are asked of /proc/PID/maps. */
-	if (sampling->observed[family].always || family == FAMILY_MMAP)
+	if (observed->always || family == FAMILY_MMAP)
 		return true;
-	return fingerprints_match(sampling->fingerprints, sampling->memory, family,
-				  sampling->is_glibc, address, tag, size);
+	/* Of a burst that is still open, or has just ended. */
+	if (born_ns + SURVIVOR_AGE_NS > sampling->looked_ns)
+		return true;
+	/* While all is seen a block is known to be the one that it was; its fingerprint is for
+	 * later. */
+	return fingerprints_match(sampling->fingerprints, sampling->memory, &subject,
+				  born_ns >= observed->whole_since_ns &&
+					  born_ns < observed->whole_until_ns);
 }
 
 static struct sample_cell *find_cell(struct sampling *sampling, uint32_t context,

@@ -21,11 +21,10 @@ struct sampling *sampling_new(struct governor *governor, const struct memory *me
 			      uint64_t now_ns);
 void sampling_free(struct sampling *sampling);
 
-/*
- * Whether a window of @family has closed since this was last asked: its survivors should be looked
- * at soon, before their places are taken.
- */
-bool sampling_window_closed(struct sampling *sampling, enum family family);
+/* A burst_handler (governor.h): takes the fingerprints of what may be survivors. @context is the
+ * struct sampling. */
+void sampling_burst_ended(void *context, enum family family, const struct birth *births,
+			  uint32_t count, uint32_t kept);
 
 /* Begins a look at all blocks at @now_ns. */
 void sampling_begin(struct sampling *sampling, uint64_t now_ns);
@@ -36,7 +35,7 @@ void sampling_begin(struct sampling *sampling, uint64_t now_ns);
  * says are free.
  */
 bool sampling_is_same(struct sampling *sampling, enum family family, uint64_t address, uint64_t tag,
-		      uint64_t size);
+		      uint64_t size, uint64_t born_ns);
 
 /* Counts a live block for the snapshot, with what it stands for; blocks too young to be survivors
  * are left out. */

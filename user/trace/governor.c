@@ -18,10 +18,18 @@ static const double CAP_BURSTS = 1.5;
  * is gone. */
 static const double ARMING_NS = 20e6;
 static const double CLOSING_NS = 4e6;
+/* Of the births of a burst, those that were at least some time ago when it ended. */
+static const double KEPT_BIRTHS = 0.7;
 /* Shorter windows see too little for what they cost. */
 static const double SHORTEST_HOLD_NS = 2e6;
 /* An event that does not count: the trap and the first lines of the program. */
 static const double IDLE_PROGRAM_NS = 60;
+/*
+ * What arming and removing a site costs the target beside the traps: its mmap lock is taken, a page
+ * copied and put back, TLBs flushed. Measured as the lost throughput of a loop whose sites are
+ * armed and removed at once, 6 times a second (make bench).
+ */
+static const double SITE_NS = 20e3;
 /* A counted event's program, before it has been timed. */
 static const double PROGRAM_NS = 500;
 
@@ -33,6 +41,8 @@ struct channel {
 	uint64_t counted_from_ns; /* of the open window */
 	uint64_t events_before;	  /* when it opened */
 	double fraction;	  /* of the sites that are armed */
+	bool burst;		  /* the open window has not been found cheap enough to stay open */
+	uint32_t log;		  /* of its births */
 	double arming_ns;	  /* moving average, all sites */
 	double window_cost_ns;	  /* moving average */
 	struct observation seen;  /* without the open window */
@@ -47,6 +57,8 @@ struct governor {
 	bool stop, crowded;
 	struct channel channels[FAMILY_COUNT];
 	GRand *random;
+	burst_handler handler;
+	void *handler_context;
 	double spent_ns;
 };
 
@@ -135,8 +147,11 @@ static double hold_ns(const struct channel *channel, double arming_ns)
 	return MAX(burst_ns(channel->governor) - CLOSING_NS - arming_ns, SHORTEST_HOLD_NS);
 }
 
-/* Adds the part of the open window up to now to what was seen, and begins the next part. */
-static void account_window(struct channel *channel)
+/*
+ * Adds the part of the open window up to now to what was seen, and begins the next part. @kept:
+ * which part of its births count as observed.
+ */
+static void account_window(struct channel *channel, double kept)
 {
 	struct governor *governor = channel->governor;
 	struct target *target = record(governor);
@@ -145,12 +160,24 @@ static void account_window(struct channel *channel)
 	double cost = (events - channel->events_before) *
 		      (governor->options.trap_ns + program_ns(target));
 
-	/* The cost is known to some percent: of a window that was nearly all cost, a tenth is taken
-	 * as the target's own. */
-	channel->seen.observed_ns += MAX(length - cost, length / 10) * channel->fraction;
+	/*
+	 * The cost is known to some percent: of a window that was nearly all cost, a tenth is taken
+	 * as the target's own.
+	 */
+	channel->seen.observed_ns += MAX(length - cost, length / 10) * channel->fraction * kept;
 	governor->spent_ns += cost;
 	channel->counted_from_ns = now;
 	channel->events_before = events;
+}
+
+/* In ns of the target's time; never more than the @took ns that arming took and removing will. */
+static double arming_cost(const struct channel *channel, uint64_t traps, double took)
+{
+	const struct governor *governor = channel->governor;
+	double sites = traced_plan(governor->traced)->sites[channel->family] * channel->fraction;
+
+	return MIN(traps * (governor->options.trap_ns + IDLE_PROGRAM_NS) + sites * SITE_NS,
+		   took + CLOSING_NS);
 }
 
 /* Drops the mutex while it waits for the kernel. */
@@ -162,38 +189,75 @@ static bool open_window(struct channel *channel)
 	double took;
 	bool armed;
 
+	channel->log = kernel_side_acquire_birth_log(traced_kernel(governor->traced));
+	if (!channel->log)
+		return false;
+	target->birth_count[channel->family] = 0;
+	target->birth_log[channel->family] = channel->log;
 	channel->fraction = arming_fraction(channel);
 	g_mutex_unlock(&governor->mutex);
 	armed = traced_arm(governor->traced, 1u << channel->family, channel->fraction, NULL);
 	g_mutex_lock(&governor->mutex);
 	took = now_ns() - began;
-	if (!armed)
+	if (!armed) {
+		kernel_side_release_birth_log(traced_kernel(governor->traced), channel->log);
 		return false;
+	}
 	channel->arming_ns = (channel->arming_ns + took / channel->fraction) / 2;
-	charge(channel,
-	       MIN((target->idle_traps - idle) * (governor->options.trap_ns + IDLE_PROGRAM_NS),
-		   took));
+	charge(channel, arming_cost(channel, target->idle_traps - idle, took));
 	channel->open = true;
+	channel->burst = true;
 	channel->seen.windows++;
 	channel->counted_from_ns = now_ns();
 	channel->events_before = target->events[channel->family];
 	return true;
 }
 
+static void *remove_probes(void *data)
+{
+	struct channel *channel = data;
+
+	traced_disarm(channel->governor->traced, 1u << channel->family);
+	return NULL;
+}
+
+/* How many of a burst's births count: not the last ones, and no more than were logged. */
+static uint32_t births_kept(uint32_t births)
+{
+	return MIN((uint32_t)(births * KEPT_BIRTHS), PYLEAK_BIRTHS);
+}
+
 static void close_window(struct channel *channel, uint64_t opened_ns)
 {
 	struct governor *governor = channel->governor;
-	double installed;
+	struct kernel_side *kernel = traced_kernel(governor->traced);
+	struct target *target = record(governor);
+	uint32_t births, kept;
+	GThread *remover;
 
-	account_window(channel);
+	traced_stop_counting(governor->traced, 1u << channel->family);
+	births = target->birth_count[channel->family];
+	kept = births_kept(births);
+	account_window(channel, channel->burst && births ? (double)kept / births : 1);
+	channel->seen.longest_ms =
+		MAX(channel->seen.longest_ms,
+		    channel->burst ? (channel->counted_from_ns - opened_ns + CLOSING_NS) / 1e6 : 0);
 	channel->open = false;
 	channel->seen.always = false;
+	if (!channel->burst)
+		channel->seen.whole_until_ns = channel->counted_from_ns;
 	g_mutex_unlock(&governor->mutex);
-	traced_disarm(governor->traced, 1u << channel->family);
+	/* At once, while the probes are being removed: places of temporaries are soon taken by
+	 * others. */
+	remover = g_thread_new("disarm", remove_probes, channel);
+	if (channel->burst && governor->handler)
+		governor->handler(governor->handler_context, channel->family,
+				  kernel_side_births(kernel, channel->log),
+				  MIN(births, PYLEAK_BIRTHS), kept);
+	g_thread_join(remover);
+	target->birth_log[channel->family] = 0;
+	kernel_side_release_birth_log(kernel, channel->log);
 	g_mutex_lock(&governor->mutex);
-	channel->seen.closed++;
-	installed = (channel->counted_from_ns - opened_ns + CLOSING_NS) / 1e6;
-	channel->seen.longest_ms = MAX(channel->seen.longest_ms, installed);
 }
 
 static bool ran_dry(const struct channel *channel)
@@ -206,11 +270,16 @@ static bool stay_open(struct channel *channel)
 {
 	struct governor *governor = channel->governor;
 
+	channel->burst = false;
+	channel->seen.whole_since_ns = channel->counted_from_ns;
+	channel->seen.whole_until_ns = UINT64_MAX;
+	/* Births of a long window are not logged: its survivors are looked at while it is open. */
+	record(governor)->birth_log[channel->family] = 0;
 	while (!ran_dry(channel) && !governor->crowded && !record(governor)->image_gone) {
 		if (!wait_ns(governor, WATCH_NS))
 			return false;
 		fill_buckets(governor);
-		account_window(channel);
+		account_window(channel, 1);
 	}
 	return true;
 }
@@ -295,11 +364,13 @@ struct governor *governor_new(struct traced *traced, const struct governor_optio
 	return governor;
 }
 
-void governor_start(struct governor *governor)
+void governor_start(struct governor *governor, burst_handler handler, void *context)
 {
 	static const char *const names[FAMILY_COUNT] = { "pymalloc", "malloc", "mmap" };
 	struct target *target = record(governor);
 
+	governor->handler = handler;
+	governor->handler_context = context;
 	/* A burst's worth: what one window, or one surprise, may cost. */
 	budget_init(&governor->budget, governor->options.overhead_pct,
 		    CAP_BURSTS * burst_ns(governor), now_ns());
@@ -336,8 +407,8 @@ void governor_observe(struct governor *governor, enum family family,
 	struct channel *channel = &governor->channels[family];
 
 	g_mutex_lock(&governor->mutex);
-	if (channel->open)
-		account_window(channel);
+	if (channel->open && !channel->burst)
+		account_window(channel, 1);
 	*observation = channel->seen;
 	g_mutex_unlock(&governor->mutex);
 }
@@ -355,8 +426,8 @@ double governor_spent_ns(struct governor *governor)
 
 	g_mutex_lock(&governor->mutex);
 	for (int family = 0; family < FAMILY_COUNT; family++)
-		if (governor->channels[family].open)
-			account_window(&governor->channels[family]);
+		if (governor->channels[family].open && !governor->channels[family].burst)
+			account_window(&governor->channels[family], 1);
 	spent = governor->spent_ns;
 	g_mutex_unlock(&governor->mutex);
 	return spent;

@@ -24,20 +24,33 @@ struct governor_options {
 };
 
 /* @traced is borrowed; nobody else arms or disarms it until governor_free(). */
+/*
+ * Told, in a thread of the governor's, as soon as a burst has ended: @births were the first @count
+ * of its births, in their order, and of these the first @kept count as observed: what was born last
+ * is not known to be more than a temporary.
+ */
+typedef void (*burst_handler)(void *context, enum family family, const struct birth *births,
+			      uint32_t count, uint32_t kept);
+
 struct governor *governor_new(struct traced *traced, const struct governor_options *options);
-/* Starts opening windows. */
-void governor_start(struct governor *governor);
+/* Starts opening windows. @handler may be NULL; @context must outlive the governor. */
+void governor_start(struct governor *governor, burst_handler handler, void *context);
 /* Closes every window, waits for the threads and frees. NULL is allowed. */
 void governor_free(struct governor *governor);
 
 /* What was seen of one family so far. */
 struct observation {
-	uint64_t windows, closed;
+	uint64_t windows;
 	/*
 	 * Time of the target's own, in ns, during which its allocations were seen: the windows'
 	 * length less what tracing took of it, times the fraction of the sites that were armed.
 	 */
 	double observed_ns;
+	/*
+	 * The latest stretch during which it was seen without a gap, in CLOCK_MONOTONIC; 0, 0:
+	 * none. @whole_until_ns is UINT64_MAX while it lasts.
+	 */
+	uint64_t whole_since_ns, whole_until_ns;
 	bool always;	   /* seen without a gap since the first window opened */
 	double longest_ms; /* the longest that probes were installed in one go, windows that stay
 			      open aside */

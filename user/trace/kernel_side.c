@@ -35,7 +35,8 @@ struct shared_map {
 struct kernel_side {
 	struct pyleak_bpf *skeleton;
 	struct bpf_link *exec_link;
-	struct shared_map contexts, targets, dead_blocks;
+	struct shared_map contexts, targets, dead_blocks, births;
+	uint32_t birth_logs; /* bit per log that is taken */
 	uint32_t live_capacity;
 };
 
@@ -222,7 +223,8 @@ struct kernel_side *kernel_side_new(uint64_t max_memory, uint32_t max_blocks, GE
 	}
 	if (!map_shared(&kernel->contexts, kernel->skeleton->maps.contexts, false, error) ||
 	    !map_shared(&kernel->targets, kernel->skeleton->maps.targets, true, error) ||
-	    !map_shared(&kernel->dead_blocks, kernel->skeleton->maps.dead_blocks, true, error))
+	    !map_shared(&kernel->dead_blocks, kernel->skeleton->maps.dead_blocks, true, error) ||
+	    !map_shared(&kernel->births, kernel->skeleton->maps.births, false, error))
 		goto fail;
 	return kernel;
 fail:
@@ -237,6 +239,7 @@ void kernel_side_free(struct kernel_side *kernel)
 	unmap_shared(&kernel->contexts);
 	unmap_shared(&kernel->targets);
 	unmap_shared(&kernel->dead_blocks);
+	unmap_shared(&kernel->births);
 	bpf_link__destroy(kernel->exec_link);
 	pyleak_bpf__destroy(kernel->skeleton);
 	g_free(kernel);
@@ -280,6 +283,32 @@ uint32_t kernel_side_context_count(const struct kernel_side *kernel)
 {
 	/* The counter may run past the table where threads raced for the last id. */
 	return MIN(kernel->skeleton->bss->last_context, MAX_CONTEXTS - 1);
+}
+
+uint32_t kernel_side_acquire_birth_log(struct kernel_side *kernel)
+{
+	uint32_t taken = __atomic_load_n(&kernel->birth_logs, __ATOMIC_RELAXED);
+
+	for (;;) {
+		uint32_t log = __builtin_ctz(~taken);
+
+		if (log >= PYLEAK_BIRTH_LOGS)
+			return 0;
+		if (__atomic_compare_exchange_n(&kernel->birth_logs, &taken, taken | 1u << log,
+						false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return log + 1;
+	}
+}
+
+void kernel_side_release_birth_log(struct kernel_side *kernel, uint32_t log)
+{
+	if (log)
+		__atomic_fetch_and(&kernel->birth_logs, ~(1u << (log - 1)), __ATOMIC_RELEASE);
+}
+
+const struct birth *kernel_side_births(const struct kernel_side *kernel, uint32_t log)
+{
+	return (const struct birth *)kernel->births.memory + (size_t)(log - 1) * PYLEAK_BIRTHS;
 }
 
 void kernel_side_seal_context(const struct kernel_side *kernel, uint32_t id)

@@ -45,6 +45,14 @@ const struct traced_context *kernel_side_contexts(const struct kernel_side *kern
 uint32_t kernel_side_context_count(const struct kernel_side *kernel);
 
 /*
+ * Logs of births, one for each open window. Acquire returns 1 to PYLEAK_BIRTH_LOGS, or 0 when all
+ * are taken; any thread may call. The log has PYLEAK_BIRTHS places.
+ */
+uint32_t kernel_side_acquire_birth_log(struct kernel_side *kernel);
+void kernel_side_release_birth_log(struct kernel_side *kernel, uint32_t log);
+const struct birth *kernel_side_births(const struct kernel_side *kernel, uint32_t log);
+
+/*
  * Takes a context out of the lookup by content: allocations with the same raw stack get a new
  * context from now on, while blocks of the old one keep it.
  */

@@ -184,6 +184,16 @@ void traced_disarm(struct traced *traced, uint32_t families)
 		g_thread_join(threads->pdata[i]);
 }
 
+void traced_stop_counting(struct traced *traced, uint32_t families)
+{
+	clear_armed(traced, families);
+}
+
+struct kernel_side *traced_kernel(const struct traced *traced)
+{
+	return traced->kernel;
+}
+
 uint32_t traced_index(const struct traced *traced)
 {
 	return traced->index;

@@ -39,6 +39,10 @@ bool traced_arm(struct traced *traced, uint32_t families, double fraction, GErro
  * milliseconds. */
 void traced_disarm(struct traced *traced, uint32_t families);
 
+/* Only the first half of traced_disarm(): from now on nothing counts. At once. */
+void traced_stop_counting(struct traced *traced, uint32_t families);
+
+struct kernel_side *traced_kernel(const struct traced *traced);
 uint32_t traced_index(const struct traced *traced);
 uint32_t traced_armed(const struct traced *traced);
 const struct probe_plan *traced_plan(const struct traced *traced);
