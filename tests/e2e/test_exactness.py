@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Targets that leak a known number of blocks and bytes on known lines: the report must say the same."""
 import functools
+import os
 
 import pytest
 
@@ -108,3 +109,23 @@ def test_arenas_are_not_the_programs_memory(python):
     _, report, _ = leak_and_report(python)
     mapped = [site for site in report["sites"] if site["family"] == "mmap" and site["outstanding_blocks"]]
     assert not mapped
+
+
+def test_a_report_that_interrupts_an_allocation_loses_no_block():
+    """At the trap a block is still on its pool's free list; a report just then must not take it for dead.
+
+    On one processor the tracer preempts the target at the end of a trap, which is when that is so.
+    """
+    unseen, reports = 0, 0
+    for _ in range(4):
+        with pyleak.Target("leaks.py") as target:
+            os.sched_setaffinity(target.pid, {0})
+            with pyleak.Tracer("-p", target.pid, "--exact", "-i", "0.03", "-t", "100000") as tracer:
+                tracer.wait_for_report()
+                os.sched_setaffinity(tracer.pid, {0})
+                target.ask("leak")
+                tracing = tracer.finish()["tracing"]
+        unseen += round((1 - tracing["coverage"]) * tracing["coverage_blocks"])
+        reports += len(tracer.reports)
+    assert reports > 40
+    assert unseen == 0
