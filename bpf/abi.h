@@ -146,6 +146,11 @@ struct target {
 	struct address_range arena_alloc;	   /* the function that maps pymalloc's arenas */
 	struct address_range interpreter;	   /* code of the interpreter */
 	struct pending_slow_path pending;
+	/*
+	 * Key of the latest pymalloc block. Until its thread goes on from the trap the block still
+	 * is on its pool's free list; as that thread holds the GIL, there is no later one then.
+	 */
+	__u64 latest_block;
 	__u64 timed_events, timed_ns; /* one event in PYLEAK_TIMED_EVERY: run time of the program */
 	__u64 events[FAMILY_COUNT];   /* that counted */
 	__u64 idle_traps; /* of families that were not armed: while a window opens or closes */

@@ -141,8 +141,10 @@ static __always_inline void pymalloc_event(struct event *event, __u64 pool)
 		return;
 	}
 	id = find_context(event, FAMILY_PYMALLOC);
-	if (id)
-		block_born(event, header.freeblock, size, id, event_born(event));
+	if (!id)
+		return;
+	target->latest_block = PYLEAK_BLOCK_KEY(event->index, header.freeblock);
+	block_born(event, header.freeblock, size, id, event_born(event));
 }
 
 SEC("uprobe")

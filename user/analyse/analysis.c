@@ -231,6 +231,18 @@ static void add_site(struct report *report, const struct analysis *analysis,
 	g_array_append_val(report->sites, site);
 }
 
+/*
+ * What a site has grown by, if it grew all the time as in the later half: what was taken once,
+ * while the program warmed up, must not stand before a leak.
+ */
+static int64_t lasting_growth(const struct history *history, const struct site_history *site,
+			      double elapsed_s)
+{
+	double late = site->now.bytes - history_bytes_at(history, site, elapsed_s / 2);
+
+	return MIN((double)site->now.bytes, 2 * late);
+}
+
 static void add_ranked_sites(struct report *report, const struct analysis *analysis,
 			     const struct snapshot *snapshot,
 			     const struct analysis_sources *sources)
@@ -245,7 +257,7 @@ static void add_ranked_sites(struct report *report, const struct analysis *analy
 		struct rank_entry entry = {
 			.site = site,
 			.id = site->id,
-			.growth_bytes = site->now.bytes,
+			.growth_bytes = lasting_growth(analysis->history, site, report->elapsed_s),
 			.bytes = site->now.bytes,
 			.blocks = site->now.blocks,
 			.rate = per_second(site->now.bytes, report->elapsed_s),

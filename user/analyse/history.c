@@ -172,20 +172,38 @@ static double blocks_of(const struct site_history *site, guint index)
 	return g_array_index(site->points, struct history_point, index - site->start).blocks;
 }
 
-double history_blocks_at(const struct history *history, const struct site_history *site,
-			 double time)
+static double bytes_of(const struct site_history *site, guint index)
+{
+	if (index < site->start || index - site->start >= site->points->len)
+		return 0;
+	return g_array_index(site->points, struct history_point, index - site->start).bytes;
+}
+
+static double value_at(const struct history *history, const struct site_history *site, double time,
+		       double (*value)(const struct site_history *site, guint i))
 {
 	const double *times = (const double *)(void *)history->times->data;
 	guint i, count = history->times->len;
 
 	if (!(time > times[0]))
-		return blocks_of(site, 0);
+		return value(site, 0);
 	for (i = 1; i < count; i++) {
-		double before = blocks_of(site, i - 1);
+		double before = value(site, i - 1);
 
 		if (time <= times[i] && times[i] > times[i - 1])
-			return before + (blocks_of(site, i) - before) * (time - times[i - 1]) /
+			return before + (value(site, i) - before) * (time - times[i - 1]) /
 						(times[i] - times[i - 1]);
 	}
-	return blocks_of(site, count - 1);
+	return value(site, count - 1);
+}
+
+double history_blocks_at(const struct history *history, const struct site_history *site,
+			 double time)
+{
+	return value_at(history, site, time, blocks_of);
+}
+
+double history_bytes_at(const struct history *history, const struct site_history *site, double time)
+{
+	return value_at(history, site, time, bytes_of);
 }

@@ -69,9 +69,12 @@ void history_begin(struct history *history);
 
 /* The site's bytes at every moment of the time axis; g_free(). As many as history->times has. */
 double *history_bytes(const struct history *history, const struct site_history *site);
-/* The site's blocks @time seconds after attach, between two kept moments in proportion. */
+/* The site's blocks or bytes @time seconds after attach, between two kept moments in proportion. */
 double history_blocks_at(const struct history *history, const struct site_history *site,
 			 double time);
+
+double history_bytes_at(const struct history *history, const struct site_history *site,
+			double time);
 
 /* a + b, held at the ends of the range: a torn or forged snapshot may hold anything. */
 int64_t saturating_add(int64_t a, int64_t b);

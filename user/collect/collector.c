@@ -47,6 +47,7 @@ struct take {
 	uint32_t began, young, checked_until, old; /* units of struct block's born */
 	GArray *contexts;			   /* of struct snapshot_context, by id */
 	struct coverage coverage;
+	uint64_t in_flight; /* key of the block that may not have left its free list yet */
 };
 
 static uint64_t now_ns(void)
@@ -85,7 +86,7 @@ struct collector *collector_new(struct kernel_side *kernel, struct traced *trace
 		collector->geometry = (struct pool_geometry){ interpreter->layout.pool_size,
 							      interpreter->layout.pool_alignment };
 	collector->attached_ns = now_ns();
-	cost_init(&collector->cost, process, trap_ns);
+	cost_init(&collector->cost, process, trap_ns, collector->attached_ns);
 	return collector;
 }
 
@@ -154,7 +155,8 @@ static bool is_alive(struct take *take, enum family family, uint64_t address, ui
 
 	if (family == FAMILY_PYMALLOC && take->heap) {
 		if (!heap_index_mark(take->heap, address))
-			return !born_before(born, take->began);
+			return !born_before(born, take->began) ||
+			       PYLEAK_KEY_ADDRESS(take->in_flight) == address;
 		take->coverage.seen++;
 	}
 	if (family == FAMILY_MMAP && take->maps && born_before(born, take->began)) {
@@ -329,6 +331,7 @@ static void read_target(struct take *take)
 	if (!process_is_alive(collector->process) || traced_record(collector->traced)->image_gone)
 		return;
 	take->maps = maps_read(collector->process->pid, NULL);
+	take->in_flight = traced_record(collector->traced)->latest_block;
 	/* exec may come at any moment: what was read then is of another program. */
 	if (take->maps)
 		take->heap = read_heap(collector, take->maps);
@@ -376,7 +379,7 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 			traced_record(collector->traced)->lost[reason] + collector->lost[reason];
 	compare_heap(&take, snapshot);
 	finish_contexts(&take, snapshot);
-	cost_fill(&collector->cost, collector->process, spent_ns(collector), snapshot);
+	cost_fill(&collector->cost, collector->process, began, spent_ns(collector), snapshot);
 	fill_families(collector, snapshot);
 	if (collector->sampling)
 		sampling_finish(collector->sampling, snapshot);
@@ -400,7 +403,7 @@ struct sampling *collector_sampling(const struct collector *collector)
 
 void collector_begin_interval(struct collector *collector)
 {
-	cost_begin_interval(&collector->cost, collector->process, spent_ns(collector));
+	cost_begin_interval(&collector->cost, now_ns(), spent_ns(collector));
 }
 
 uint64_t collector_unchecked_blocks(const struct collector *collector)

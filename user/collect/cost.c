@@ -3,15 +3,13 @@
 
 #include <glib.h>
 
-void cost_init(struct cost *cost, const struct process *process, double trap_ns)
+void cost_init(struct cost *cost, const struct process *process, double trap_ns, uint64_t now_ns)
 {
 	struct process_usage usage;
 
-	*cost = (struct cost){ .trap_ns = trap_ns };
-	if (process_usage_read(process, &usage)) {
+	*cost = (struct cost){ .trap_ns = trap_ns, .began_ns = now_ns };
+	if (process_usage_read(process, &usage))
 		cost->rss_at_attach = usage.rss_bytes;
-		cost->cpu_ns = usage.cpu_ns;
-	}
 }
 
 double cost_of_events(const struct cost *cost, const struct target *record)
@@ -25,29 +23,24 @@ double cost_of_events(const struct cost *cost, const struct target *record)
 	return events * (cost->trap_ns + program_ns);
 }
 
-void cost_fill(const struct cost *cost, const struct process *process, double spent_ns,
-	       struct snapshot *snapshot)
+void cost_fill(const struct cost *cost, const struct process *process, uint64_t now_ns,
+	       double spent_ns, struct snapshot *snapshot)
 {
 	struct process_usage usage;
-	double cpu, spent = spent_ns - cost->spent_ns;
+	double wall = now_ns - cost->began_ns, spent = spent_ns - cost->spent_ns;
 
 	snapshot->rss_at_attach_bytes = cost->rss_at_attach;
 	if (!process_usage_read(process, &usage))
 		return;
-	cpu = usage.cpu_ns - cost->cpu_ns;
 	snapshot->rss_bytes = usage.rss_bytes;
 	snapshot->threads = usage.threads;
-	/* On top of what the program would have used without; beyond 20x the difference is all
-	 * error. */
-	if (cpu > 0)
-		snapshot->overhead_pct = 100 * spent / MAX(cpu - spent, cpu / 20);
+	/* Beyond 20x the difference is all error. */
+	if (wall > 0)
+		snapshot->overhead_pct = 100 * spent / MAX(wall - spent, wall / 20);
 }
 
-void cost_begin_interval(struct cost *cost, const struct process *process, double spent_ns)
+void cost_begin_interval(struct cost *cost, uint64_t now_ns, double spent_ns)
 {
-	struct process_usage usage;
-
-	if (process_usage_read(process, &usage))
-		cost->cpu_ns = usage.cpu_ns;
+	cost->began_ns = now_ns;
 	cost->spent_ns = spent_ns;
 }

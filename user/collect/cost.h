@@ -12,21 +12,24 @@
 struct cost {
 	double trap_ns;
 	uint64_t rss_at_attach;
-	uint64_t cpu_ns; /* when the interval began */
-	double spent_ns; /* the same */
+	uint64_t began_ns; /* the interval, CLOCK_MONOTONIC */
+	double spent_ns;   /* when it began */
 };
 
-void cost_init(struct cost *cost, const struct process *process, double trap_ns);
+void cost_init(struct cost *cost, const struct process *process, double trap_ns, uint64_t now_ns);
 
 /* What all events so far have cost, in ns of the target's time: traps and programs, as @record
  * counts them. */
 double cost_of_events(const struct cost *cost, const struct target *record);
 
-/* Fills in the process's figures and the overhead since the interval began; @spent_ns: what tracing
- * has cost so far. */
-void cost_fill(const struct cost *cost, const struct process *process, double spent_ns,
-	       struct snapshot *snapshot);
+/*
+ * Fills in the process's figures and the overhead since the interval began: the time that tracing
+ * took of what the target would have had for itself, a process that is always busy with one thread
+ * taken as the measure. @spent_ns: what tracing has cost so far.
+ */
+void cost_fill(const struct cost *cost, const struct process *process, uint64_t now_ns,
+	       double spent_ns, struct snapshot *snapshot);
 /* Begins a new interval. */
-void cost_begin_interval(struct cost *cost, const struct process *process, double spent_ns);
+void cost_begin_interval(struct cost *cost, uint64_t now_ns, double spent_ns);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "collect/sampling.h"
 
+#include "collect/cells.h"
 #include "collect/epochs.h"
 #include "collect/fingerprints.h"
 
@@ -20,7 +21,7 @@ struct sampling {
 	struct observation observed[FAMILY_COUNT]; /* up to the last look */
 	uint64_t began_ns, looked_ns;
 	double spent_ns;
-	GHashTable *cells; /* of struct sample_cell by (context, block size); during a look */
+	struct cells *cells; /* during a look */
 };
 
 struct sampling *sampling_new(struct governor *governor, const struct memory *memory, bool is_glibc,
@@ -45,6 +46,7 @@ void sampling_free(struct sampling *sampling)
 	for (int family = 0; family < FAMILY_COUNT; family++)
 		epochs_free(sampling->epochs[family]);
 	fingerprints_free(sampling->fingerprints);
+	cells_free(sampling->cells);
 	g_free(sampling);
 }
 
@@ -90,7 +92,9 @@ void sampling_begin(struct sampling *sampling, uint64_t now_ns)
 	}
 	sampling->spent_ns = spent;
 	sampling->looked_ns = now_ns;
-	sampling->cells = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+	/* Those of a look that failed. */
+	cells_free(sampling->cells);
+	sampling->cells = cells_new();
 }
 
 bool sampling_is_same(struct sampling *sampling, enum family family, uint64_t address, uint64_t tag,
@@ -112,53 +116,23 @@ bool sampling_is_same(struct sampling *sampling, enum family family, uint64_t ad
 					  born_ns < observed->whole_until_ns);
 }
 
-static struct sample_cell *find_cell(struct sampling *sampling, uint32_t context,
-				     uint32_t block_size)
-{
-	uint64_t key = (uint64_t)context << 32 | block_size;
-	struct sample_cell *cell = g_hash_table_lookup(sampling->cells, &key);
-
-	if (!cell) {
-		uint64_t *stored = g_new(uint64_t, 1);
-
-		*stored = key;
-		cell = g_new0(struct sample_cell, 1);
-		cell->context = context;
-		cell->block_size = block_size;
-		g_hash_table_insert(sampling->cells, stored, cell);
-	}
-	return cell;
-}
-
 void sampling_count(struct sampling *sampling, const struct snapshot_context *context,
 		    uint64_t size, uint64_t born_ns)
 {
 	enum family family = context->family;
-	struct sample_cell *cell;
-	double weight;
 
 	if (born_ns + SURVIVOR_AGE_NS > sampling->looked_ns && !sampling->observed[family].always)
 		return;
-	cell = find_cell(sampling, context->id, family == FAMILY_PYMALLOC ? size : 0);
-	weight = epochs_weight(sampling->epochs[family], born_ns);
-	cell->blocks++;
-	cell->weight += weight;
-	cell->weight_squares += weight * weight;
-	cell->bytes += weight * size;
-	cell->byte_squares += weight * size * weight * size;
+	cells_add(sampling->cells, context->id, family == FAMILY_PYMALLOC ? size : 0, size,
+		  epochs_weight(sampling->epochs[family], born_ns), born_ns);
 }
 
 void sampling_finish(struct sampling *sampling, struct snapshot *snapshot)
 {
 	double length = sampling->looked_ns - sampling->began_ns;
-	GHashTableIter iterator;
-	void *cell;
 
-	snapshot->cells = g_array_new(false, false, sizeof(struct sample_cell));
-	g_hash_table_iter_init(&iterator, sampling->cells);
-	while (g_hash_table_iter_next(&iterator, NULL, &cell))
-		g_array_append_vals(snapshot->cells, cell, 1);
-	g_clear_pointer(&sampling->cells, g_hash_table_unref);
+	snapshot->cells = cells_sum(sampling->cells);
+	g_clear_pointer(&sampling->cells, cells_free);
 	fingerprints_sweep(sampling->fingerprints);
 	for (int family = 0; family < FAMILY_COUNT; family++) {
 		const struct observation *observed = &sampling->observed[family];

@@ -36,11 +36,16 @@ struct snapshot_context {
  */
 struct sample_cell {
 	uint32_t context;
-	uint32_t block_size; /* of the size class in pymalloc; 0 for the other families, whose
-				blocks have any size */
-	uint64_t blocks;
-	double weight, weight_squares; /* sums over the blocks */
-	double bytes, byte_squares;    /* sums of weight x size, and of its square */
+	uint32_t block_size;   /* of the size class in pymalloc; 0 for the other families, whose
+				  blocks have any size */
+	uint64_t blocks, size; /* as they were seen: how many, and their bytes */
+	double weight, bytes;  /* sums over the blocks: of weights, of weight x size */
+	/*
+	 * Sums over bursts, which is what was born in one window, each less what is certain: of the
+	 * square of its weight here, of that times its weight in all contexts of the size class, of
+	 * the square of its bytes.
+	 */
+	double weight_squares, weight_products, byte_squares;
 };
 
 enum { SNAPSHOT_MAX_CLASSES = 64 };

@@ -12,7 +12,7 @@
 enum { CALLS = 2000, ROUNDS = 5 };
 
 /* Starts with a push, which the kernel emulates (PYTHON.md's sites are jumps, emulated alike). */
-__attribute__((naked, noinline, noclone)) static void probed_function(void)
+__attribute__((naked, noinline)) static void probed_function(void)
 {
 	__asm__ volatile("push %rax\n\tpop %rax\n\tret");
 }

@@ -21,7 +21,7 @@ enum {
 	LIVE_ENTRY_BYTES = 96,
 	BUCKET_BYTES = 16,
 	CONTEXT_ID_BYTES = 96 + BUCKET_BYTES,
-	EVENTS_BYTES = 4 << 20,
+	EVENTS_BYTES = 8 << 20,
 	MIN_LIVE_ENTRIES = 1024,
 };
 /* Kept from --max-memory for pyleak's own heap, the ring buffer and the context tables. */
