@@ -11,6 +11,8 @@ enum {
 };
 /* Above this all of the time counts as seen. */
 static const double FULL = 0.9;
+/* Less than this was not worth a window; it only keeps weights finite. */
+static const double LEAST = 1e-9;
 
 struct epoch {
 	uint64_t until_ns;
@@ -124,5 +126,5 @@ double epochs_weight(const struct epochs *epochs, uint64_t born_ns)
 	if (epoch->observed_ns <= 0 && low)
 		epoch = epoch_at(epochs, low - 1);
 	seen = fraction(epoch->observed_ns, epoch->own_ns);
-	return seen > 0 ? 1 / seen : 1;
+	return seen > 0 ? 1 / MAX(seen, LEAST) : 1;
 }

@@ -24,7 +24,8 @@ void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint
 void budget_fill(struct budget *budget, uint64_t now_ns, const int64_t left[FAMILY_COUNT],
 		 uint32_t wanted, int64_t added[FAMILY_COUNT])
 {
-	double amount = (now_ns - budget->filled_ns) * budget->share;
+	uint64_t passed = now_ns > budget->filled_ns ? now_ns - budget->filled_ns : 0;
+	double amount = passed * budget->share;
 	uint32_t open = 0;
 
 	for (int family = 0; family < FAMILY_COUNT; family++) {
@@ -32,7 +33,7 @@ void budget_fill(struct budget *budget, uint64_t now_ns, const int64_t left[FAMI
 		if (wanted & 1u << family && left[family] < budget->cap_ns)
 			open |= 1u << family;
 	}
-	budget->filled_ns = now_ns;
+	budget->filled_ns += passed;
 	/* Each round fills at least one bucket to its brim or spends all there is. */
 	while (amount >= 1 && open) {
 		double shares = 0, spent = 0;
