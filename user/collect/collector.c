@@ -26,6 +26,7 @@ struct collector {
 	struct pool_geometry geometry;
 	struct cost cost;
 	struct heap_index *baseline;
+	uint64_t baseline_pool_bytes;
 	struct survival *survival;
 	struct governor *governor; /* NULL: everything is traced */
 	struct sampling *sampling; /* NULL: the same */
@@ -127,6 +128,8 @@ void collector_set_baseline(struct collector *collector)
 		return;
 	heap_index_free(collector->baseline);
 	collector->baseline = read_heap(collector, maps);
+	collector->baseline_pool_bytes =
+		collector->baseline ? heap_index_pool_bytes(collector->baseline) : 0;
 	maps_free(maps);
 }
 
@@ -245,6 +248,8 @@ static void compare_heap(struct take *take, struct snapshot *snapshot)
 	if (collector->sampling) {
 		G_STATIC_ASSERT((int)SNAPSHOT_MAX_CLASSES == (int)POOL_MAX_CLASSES);
 		snapshot->class_step = collector->geometry.alignment;
+		snapshot->pool_growth_bytes = (int64_t)(heap_index_pool_bytes(take->heap) -
+							collector->baseline_pool_bytes);
 		heap_index_count_new(take->heap, collector->baseline, snapshot->class_blocks);
 	} else if (!snapshot->lost[LOST_LIVE_FULL] && !snapshot->lost[LOST_CONTEXTS_FULL]) {
 		/* Blocks that did not fit into a table were seen and are counted as lost; they

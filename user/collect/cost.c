@@ -8,8 +8,10 @@ void cost_init(struct cost *cost, const struct process *process, double trap_ns,
 	struct process_usage usage;
 
 	*cost = (struct cost){ .trap_ns = trap_ns, .began_ns = now_ns };
-	if (process_usage_read(process, &usage))
+	if (process_usage_read(process, &usage)) {
 		cost->rss_at_attach = usage.rss_bytes;
+		cost->private_at_attach = usage.private_bytes;
+	}
 }
 
 double cost_of_events(const struct cost *cost, const struct target *record)
@@ -33,6 +35,7 @@ void cost_fill(const struct cost *cost, const struct process *process, uint64_t 
 	if (!process_usage_read(process, &usage))
 		return;
 	snapshot->rss_bytes = usage.rss_bytes;
+	snapshot->private_growth_bytes = (int64_t)(usage.private_bytes - cost->private_at_attach);
 	snapshot->threads = usage.threads;
 	/* Beyond 20x the difference is all error. */
 	if (wall > 0)

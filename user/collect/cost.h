@@ -11,7 +11,7 @@
 
 struct cost {
 	double trap_ns;
-	uint64_t rss_at_attach;
+	uint64_t rss_at_attach, private_at_attach;
 	uint64_t began_ns; /* the interval, CLOCK_MONOTONIC */
 	double spent_ns;   /* when it began */
 };

@@ -107,6 +107,11 @@ uint64_t heap_index_blocks(const struct heap_index *index)
 	return index->blocks;
 }
 
+uint64_t heap_index_pool_bytes(const struct heap_index *index)
+{
+	return (uint64_t)g_hash_table_size(index->pools) * index->geometry.pool_size;
+}
+
 uint64_t heap_index_bytes(const struct heap_index *index)
 {
 	return index->bytes;

@@ -29,6 +29,8 @@ bool heap_index_mark(struct heap_index *index, uint64_t block);
 
 uint64_t heap_index_blocks(const struct heap_index *index); /* handed out */
 uint64_t heap_index_bytes(const struct heap_index *index);
+uint64_t
+heap_index_pool_bytes(const struct heap_index *index); /* of the pools in use, full or not */
 
 /* Calls @visit for each live block that is neither marked nor live in @baseline (may be NULL). */
 typedef void (*block_visit)(void *context, uint64_t block, uint32_t block_size);

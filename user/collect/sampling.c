@@ -134,6 +134,7 @@ void sampling_finish(struct sampling *sampling, struct snapshot *snapshot)
 	snapshot->cells = cells_sum(sampling->cells);
 	g_clear_pointer(&sampling->cells, cells_free);
 	fingerprints_sweep(sampling->fingerprints);
+	snapshot->malloc_own_share = sampling->observed[FAMILY_MALLOC].own_share;
 	for (int family = 0; family < FAMILY_COUNT; family++) {
 		const struct observation *observed = &sampling->observed[family];
 

@@ -66,6 +66,17 @@ struct snapshot {
 	uint64_t lost[LOST_COUNT];
 	double coverage; /* -1: not known */
 	uint64_t coverage_blocks;
+	/*
+	 * Since attach: growth of resident memory that no file stands behind, and of pymalloc's
+	 * pools. What the difference leaves over is malloc's and mmap's.
+	 */
+	int64_t private_growth_bytes, pool_growth_bytes;
+	/*
+	 * Of the time in bursts on malloc, the fraction that was the target's own. Small: it was
+	 * nearly all spent on tracing, and the time observed is little more than a guess. 1:
+	 * nothing was sampled.
+	 */
+	double malloc_own_share;
 	GArray *contexts; /* of struct snapshot_context */
 	GArray *cells;	  /* of struct sample_cell, for families that are sampled; NULL when all is
 			     exact */

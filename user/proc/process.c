@@ -214,16 +214,20 @@ bool process_usage_read(const struct process *process, struct process_usage *usa
 	g_autofree char *memory = procfs_read(process->pid, "statm", NULL, NULL);
 	char *next;
 	struct process_stat stat;
+	uint64_t resident, shared;
 	struct timespec time;
 	clockid_t clock;
 
-	/* statm: total size, then resident pages. stat has the times in ticks of 10 ms; the
-	 * process's clock has nanoseconds. */
+	/* statm: total size, then resident pages, then those of files and shared memory. stat has
+	 * the times in ticks of 10 ms; the process's clock has nanoseconds. */
 	if (!memory || !read_stat(process->pid, &stat, NULL) ||
 	    clock_getcpuclockid(process->pid, &clock) != 0 || clock_gettime(clock, &time) < 0)
 		return false;
 	g_ascii_strtoull(memory, &next, 10);
-	usage->rss_bytes = g_ascii_strtoull(next, NULL, 10) * sysconf(_SC_PAGESIZE);
+	resident = g_ascii_strtoull(next, &next, 10);
+	shared = g_ascii_strtoull(next, NULL, 10);
+	usage->rss_bytes = resident * sysconf(_SC_PAGESIZE);
+	usage->private_bytes = (resident - MIN(shared, resident)) * sysconf(_SC_PAGESIZE);
 	usage->cpu_ns = time.tv_sec * 1000000000ull + time.tv_nsec;
 	usage->threads = stat.threads;
 	return process_is_alive(process);

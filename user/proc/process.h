@@ -41,7 +41,8 @@ uint64_t process_image_token(const struct process *process);
 
 struct process_usage {
 	uint64_t rss_bytes;
-	uint64_t cpu_ns; /* user + system time of all threads since it began */
+	uint64_t private_bytes; /* of these, those that no file stands behind: heaps, stacks */
+	uint64_t cpu_ns;	/* user + system time of all threads since it began */
 	uint32_t threads;
 };
 bool process_usage_read(const struct process *process, struct process_usage *usage);

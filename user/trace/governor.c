@@ -43,9 +43,10 @@ struct channel {
 	double fraction;	  /* of the sites that are armed */
 	bool burst;		  /* the open window has not been found cheap enough to stay open */
 	uint32_t log;		  /* of its births */
-	double arming_ns;	  /* moving average, all sites */
-	double window_cost_ns;	  /* moving average */
-	struct observation seen;  /* without the open window */
+	double burst_ns, burst_cost_ns; /* sums over all bursts */
+	double arming_ns;		/* moving average, all sites */
+	double window_cost_ns;		/* moving average */
+	struct observation seen;	/* without the open window */
 };
 
 struct governor {
@@ -166,6 +167,11 @@ static void account_window(struct channel *channel, double kept)
 	 */
 	channel->seen.observed_ns += MAX(length - cost, length / 10) * channel->fraction * kept;
 	governor->spent_ns += cost;
+	if (channel->burst) {
+		channel->burst_ns += length;
+		channel->burst_cost_ns += cost;
+		channel->seen.own_share = 1 - channel->burst_cost_ns / MAX(channel->burst_ns, 1);
+	}
 	channel->counted_from_ns = now;
 	channel->events_before = events;
 }
@@ -360,6 +366,7 @@ struct governor *governor_new(struct traced *traced, const struct governor_optio
 		channel->family = family;
 		channel->arming_ns = ARMING_NS;
 		channel->seen.always = is_wanted(governor, family);
+		channel->seen.own_share = 1;
 	}
 	return governor;
 }
