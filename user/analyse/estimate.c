@@ -4,15 +4,18 @@
 #include <math.h>
 
 /* Relative standard errors that no count shows: see the header. */
+static const double SHARE_ERROR = 0.04;
 static const double FRACTION_ERROR = 0.12;
-static const double TAKEN_PLACES_ERROR = 0.04;
+/* Above this the time observed on malloc is the better measure. */
+static const double TRUSTED_OWN_SHARE = 0.6;
+/* Less growth than this may be anything: stacks, fragments, free lists. */
+static const double TELLING_GROWTH_BYTES = 4 << 20;
+static const double MAX_CORRECTION = 30;
 /* Of a normal distribution, two-sided 95 %. */
 static const double QUANTILE_95 = 1.96;
-/* So many bursts can be there with 95 % when none was seen: the upper limit of a Poisson count of
- * 0. */
+/* So many bursts there can be, with 95 %, when none was seen: upper limit of a Poisson count of 0.
+ */
 static const double UNSEEN_BURSTS = 3;
-/* The sample must fall short of the known total by so many standard errors to be believed. */
-static const double BEYOND_CHANCE = 2.5;
 
 /* Of one context: bytes, and how far the truth may be below and above, squared. */
 struct estimate {
@@ -21,16 +24,10 @@ struct estimate {
 	double seen_bytes;
 };
 
+/* Of all contexts of a size class, as in struct sample_cell. */
 struct size_class {
-	double weight, products; /* sums over the cells */
-	double variance;	 /* of @weight */
-	double excess;		 /* of the known total over @weight; 0: not to be used */
+	double weight, squares;
 	uint64_t seen;
-};
-
-/* A sum with its variance. */
-struct sum {
-	double value, variance;
 };
 
 static uint32_t class_of(const struct snapshot *snapshot, uint32_t block_size)
@@ -40,30 +37,9 @@ static uint32_t class_of(const struct snapshot *snapshot, uint32_t block_size)
 	return step && block_size >= step ? MIN(block_size / step, SNAPSHOT_MAX_CLASSES) - 1 : 0;
 }
 
-/*
- * The covariance of two sums over bursts, from the sum of the bursts' @products: of @windows
- * independent terms each, and of what the sampled fraction has in common.
- */
-static double covariance(double products, double a, double b, double windows)
-{
-	if (products > 0 && windows > 1)
-		products -= a * b / windows;
-	return products + FRACTION_ERROR * FRACTION_ERROR * a * b;
-}
-
-/* At least that of a count of @blocks, where anything is left to chance. */
-static double variance(double squares, double sum, double windows, uint64_t blocks)
-{
-	double least = squares > 0 ? (1 / (double)blocks + FRACTION_ERROR * FRACTION_ERROR) : 0;
-
-	return MAX(covariance(squares, sum, sum, windows), least * sum * sum);
-}
-
 static void sum_classes(const struct snapshot *snapshot,
 			struct size_class classes[SNAPSHOT_MAX_CLASSES])
 {
-	double windows = snapshot->families[FAMILY_PYMALLOC].windows;
-
 	for (guint i = 0; i < snapshot->cells->len; i++) {
 		const struct sample_cell *cell =
 			&g_array_index(snapshot->cells, struct sample_cell, i);
@@ -72,25 +48,85 @@ static void sum_classes(const struct snapshot *snapshot,
 		if (!cell->block_size)
 			continue;
 		class->weight += cell->weight;
-		class->products += cell->weight_products;
+		class->squares += cell->weight_products;
 		class->seen += cell->blocks;
-	}
-	for (guint i = 0; i < SNAPSHOT_MAX_CLASSES; i++) {
-		struct size_class *class = &classes[i];
-
-		if (!class->seen)
-			continue;
-		class->variance =
-			variance(class->products, class->weight, windows, class->seen);
-		class->excess = snapshot->class_blocks[i] - class->weight;
-		/* Blocks too young to be survivors are in the total too. */
-		if (class->excess > BEYOND_CHANCE * sqrt(class->variance))
-			class->excess = 0;
 	}
 }
 
-/* Quantile of the chi-squared distribution with 2 x @half degrees, halved, by Wilson and Hilferty
- * (1931). */
+/* Adds an independent part that is @value, or anything from @low to @high. */
+static void add(struct estimate *estimate, double value, double low, double high)
+{
+	estimate->bytes += value;
+	estimate->below_squares += (value - low) * (value - low);
+	estimate->above_squares += (high - value) * (high - value);
+}
+
+/* How many independent events of equal weight would have the same spread: 1 to @blocks. */
+static double events(double sum, double squares, uint64_t blocks)
+{
+	return squares > 0 ? CLAMP(sum * sum / squares, 1, MAX((double)blocks, 1)) : blocks;
+}
+
+/*
+ * The quantile of the F distribution, cube root, with 2 x @above and 2 x @below degrees of freedom
+ * (Paulson 1942, by Wilson and Hilferty's cube root of chi-squared): of the quotient of two counts
+ * over its mean. Infinite where the lower count tells nothing.
+ */
+static double quotient_quantile(double above, double below, double z)
+{
+	double a = 1 / (9 * above), b = 1 / (9 * below), bottom = (1 - b) * (1 - b) - z * z * b;
+	double root = (1 - a) * (1 - a) * b + (1 - b) * (1 - b) * a - z * z * a * b;
+
+	if (bottom <= 0 || root < 0)
+		return z > 0 ? INFINITY : 0;
+	return MAX(((1 - a) * (1 - b) + z * sqrt(root)) / bottom, 0);
+}
+
+/*
+ * The interval of the share y / (y + z): that of a share of independent events (Clopper and Pearson
+ * 1934), which weighted bursts are counted as. What both have in common, being seen by the same
+ * windows, does not spread their quotient and makes the events count for more.
+ */
+static void share_interval(const struct sample_cell *cell, const struct size_class *class,
+			   double *low, double *high)
+{
+	double y = cell->weight, z = class->weight - y, odds = y / z;
+	double common = MAX(cell->weight_products - cell->weight_squares, 0);
+	double z_squares = MAX(class->squares - cell->weight_squares - 2 * common, 0);
+	double in_y = events(y, cell->weight_squares, cell->blocks);
+	double in_z = events(z, z_squares, class->seen - cell->blocks);
+	double apart = 1 / in_y + 1 / in_z, gain = apart / MAX(apart - 2 * common / (y * z), 1e-9);
+	double lower, upper;
+
+	in_y = MIN(in_y * MAX(gain, 1), (double)cell->blocks);
+	in_z = MIN(in_z * MAX(gain, 1), (double)(class->seen - cell->blocks));
+	lower = pow(quotient_quantile(in_y, in_z + 1, -QUANTILE_95), 3) * odds * in_z / (in_z + 1);
+	upper = pow(quotient_quantile(in_y + 1, in_z, QUANTILE_95), 3) * odds * (in_y + 1) / in_y;
+	*low = lower / (1 + lower);
+	*high = isfinite(upper) ? upper / (1 + upper) : 1;
+}
+
+static void add_share(struct estimate *estimate, const struct sample_cell *cell,
+		      const struct size_class *class, double total)
+{
+	double share = MIN(cell->weight / class->weight, 1), low = share, high = share;
+	double bytes = total * cell->block_size, error = QUANTILE_95 * SHARE_ERROR * share;
+
+	if (class->squares > 0 && (class->seen == cell->blocks || class->weight <= cell->weight)) {
+		double count = events(cell->weight, cell->weight_squares, cell->blocks);
+
+		low = share * count / (count + UNSEEN_BURSTS);
+	} else if (class->squares > 0) {
+		share_interval(cell, class, &low, &high);
+	}
+	estimate->blocks += total * share;
+	estimate->seen_bytes += MIN((double)cell->size, bytes * share);
+	add(estimate, bytes * share, bytes * (share - hypot(share - low, error)),
+	    bytes * MIN(share + hypot(high - share, error), 1));
+}
+
+/* Quantile of the chi-squared distribution with 2 x @half degrees, halved (Wilson and Hilferty
+ * 1931). */
 static double half_chi_squared(double half, double z)
 {
 	double root = 1 - 1 / (9 * half) + z / (3 * sqrt(half));
@@ -99,69 +135,71 @@ static double half_chi_squared(double half, double z)
 }
 
 /*
- * Adds a part of a context. Its interval is that of a weighted sum of Poisson counts (Fay and Feuer
- * 1997): for the few bursts that a rare event leaves it is far from symmetric. @below: what the
- * truth may be below for other reasons.
+ * The interval is that of a weighted sum of Poisson counts (Fay and Feuer 1997): for the few bursts
+ * that a rare event leaves it is far from symmetric.
  */
-static void add(struct estimate *estimate, const struct sum *sum, double below, double unit)
+static void add_weighted(struct estimate *estimate, const struct sample_cell *cell, double windows,
+			 double correction)
 {
-	double error = QUANTILE_95 * TAKEN_PLACES_ERROR * sum->value, count;
-	double low = 0, high = 0;
+	double bytes = cell->bytes, squares = cell->byte_squares, low = bytes, high = bytes;
+	double error = QUANTILE_95 * FRACTION_ERROR * bytes, count;
 
-	if (sum->value <= 0)
-		return;
-	if (sum->variance > 0) {
-		count = sum->value * sum->value / sum->variance;
-		low = sum->value * (1 - half_chi_squared(count, -QUANTILE_95) / count);
-		high = sum->value * (half_chi_squared(count + 1, QUANTILE_95) / count - 1);
+	if (squares > 0) {
+		/* The spread of a sum of @windows independent terms. */
+		if (windows > 1)
+			squares -= bytes * bytes / windows;
+		count = events(bytes, squares, cell->blocks);
+		low = bytes / count * half_chi_squared(count, -QUANTILE_95);
+		high = bytes / count * half_chi_squared(count + 1, QUANTILE_95);
+	} else {
+		error = 0;
 	}
-	estimate->bytes += unit * sum->value;
-	estimate->below_squares += unit * unit * (low * low + below * below + error * error);
-	estimate->above_squares += unit * unit * (high * high + error * error);
+	estimate->blocks += cell->weight * correction;
+	estimate->seen_bytes += cell->size;
+	add(estimate, bytes * correction, correction * (bytes - hypot(bytes - low, error)),
+	    correction * (bytes + hypot(high - bytes, error)));
+}
+
+static enum family family_of(GHashTable *families, uint32_t context)
+{
+	return GPOINTER_TO_INT(g_hash_table_lookup(families, GUINT_TO_POINTER(context)));
 }
 
 /*
- * A regression estimator (Cochran, Sampling Techniques, 3rd ed., 7): what the class's sum misses of
- * the known total is given to the contexts by how much they vary together with that sum.
+ * Where the time observed on malloc is little more than a guess, the growth of private memory says
+ * how much its survivors hold together: what pools and mappings do not.
  */
-static void add_of_class(struct estimate *estimate, const struct sample_cell *cell,
-			 const struct size_class *class, double windows)
+static double malloc_correction(const struct snapshot *snapshot, GHashTable *families)
 {
-	double own = variance(cell->weight_squares, cell->weight, windows, cell->blocks), slope = 0;
-	struct sum sum = { cell->weight, own };
-	double below = 0;
+	double left = snapshot->private_growth_bytes - snapshot->pool_growth_bytes, sampled = 0;
 
-	if (class->excess && class->variance > 0) {
-		double common = covariance(cell->weight_products, cell->weight, class->weight,
-					   windows);
+	if (snapshot->families[FAMILY_MALLOC].mode != FAMILY_MODE_SAMPLED ||
+	    snapshot->malloc_own_share > TRUSTED_OWN_SHARE)
+		return 1;
+	for (guint i = 0; i < snapshot->cells->len; i++) {
+		const struct sample_cell *cell =
+			&g_array_index(snapshot->cells, struct sample_cell, i);
 
-		slope = CLAMP(common / class->variance, 0, 1);
-		sum.value += slope * class->excess;
-		sum.variance = MAX(own - slope * common, 0);
-		below = slope * hypot(MAX(class->excess, 0),
-				      UNSEEN_BURSTS * class->products / class->weight);
+		if (!cell->block_size && family_of(families, cell->context) == FAMILY_MALLOC)
+			sampled += cell->bytes;
 	}
-	sum.value = MAX(sum.value, cell->blocks);
-	estimate->blocks += sum.value;
-	add(estimate, &sum, below, cell->block_size);
-	estimate->seen_bytes += cell->size;
+	for (guint i = 0; i < snapshot->contexts->len; i++) {
+		const struct snapshot_context *context =
+			&g_array_index(snapshot->contexts, struct snapshot_context, i);
+
+		if (context->family == FAMILY_MMAP)
+			left -= context->live_bytes;
+	}
+	if (left < TELLING_GROWTH_BYTES || sampled <= 0)
+		return 1;
+	return CLAMP(left / sampled, 1 / MAX_CORRECTION, MAX_CORRECTION);
 }
 
-static void add_of_any_size(struct estimate *estimate, const struct sample_cell *cell,
-			    double windows)
-{
-	struct sum sum = { cell->bytes,
-			   variance(cell->byte_squares, cell->bytes, windows, cell->blocks) };
-
-	estimate->blocks += cell->weight;
-	add(estimate, &sum, 0, 1);
-	estimate->seen_bytes += cell->size;
-}
-
-static GHashTable *estimate_cells(const struct snapshot *snapshot, const GHashTable *families)
+static GHashTable *estimate_cells(const struct snapshot *snapshot, GHashTable *families)
 {
 	GHashTable *estimates = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
 	struct size_class classes[SNAPSHOT_MAX_CLASSES] = { { 0 } };
+	double correction = malloc_correction(snapshot, families);
 
 	sum_classes(snapshot, classes);
 	for (guint i = 0; i < snapshot->cells->len; i++) {
@@ -170,17 +208,20 @@ static GHashTable *estimate_cells(const struct snapshot *snapshot, const GHashTa
 		void *id = GUINT_TO_POINTER(cell->context);
 		struct estimate *estimate = g_hash_table_lookup(estimates, id);
 		const struct size_class *class = &classes[class_of(snapshot, cell->block_size)];
-		enum family family =
-			GPOINTER_TO_INT(g_hash_table_lookup((GHashTable *)families, id));
+		enum family family = family_of(families, cell->context);
 
 		if (!estimate) {
 			estimate = g_new0(struct estimate, 1);
 			g_hash_table_insert(estimates, id, estimate);
 		}
+		if (cell->weight <= 0)
+			continue;
 		if (cell->block_size)
-			add_of_class(estimate, cell, class, snapshot->families[family].windows);
+			add_share(estimate, cell, class,
+				  snapshot->class_blocks[class_of(snapshot, cell->block_size)]);
 		else
-			add_of_any_size(estimate, cell, snapshot->families[family].windows);
+			add_weighted(estimate, cell, snapshot->families[family].windows,
+				     family == FAMILY_MALLOC ? correction : 1);
 	}
 	return estimates;
 }
@@ -201,9 +242,8 @@ static void set_live(struct snapshot_context *context, const struct estimate *es
 	context->live_blocks = llround(found->blocks);
 	context->live_bytes = llround(found->bytes);
 	/* What was seen is there. */
-	context->live_bytes_low =
-		MIN(MAX(found->bytes - sqrt(found->below_squares), found->seen_bytes),
-		    found->bytes);
+	context->live_bytes_low = MIN(
+		MAX(found->bytes - sqrt(found->below_squares), found->seen_bytes), found->bytes);
 	context->live_bytes_high = found->bytes + sqrt(found->above_squares);
 }
 
@@ -234,7 +274,7 @@ void estimate_contexts(struct snapshot *snapshot)
 			&g_array_index(snapshot->contexts, struct snapshot_context, i);
 
 		if (snapshot->families[context->family].mode == FAMILY_MODE_SAMPLED)
-			set_live(context, g_hash_table_lookup(estimates,
-							      GUINT_TO_POINTER(context->id)));
+			set_live(context,
+				 g_hash_table_lookup(estimates, GUINT_TO_POINTER(context->id)));
 	}
 }

@@ -5,14 +5,31 @@
  * pymalloc: how many blocks of each size class live that did not at attach is known from outside,
  * without error. The sample only shares them out: a context gets the fraction of the class that its
  * survivors are of all survivors of the class, each survivor counting what it stands for. A fault
- * in the sampled fraction cancels out, as it is the same above and below the line.
+ * in the sampled fraction cancels out, as it is the same above and below the line. What the sample
+ * cannot show is shared out too: temporaries that live at this moment, and contexts of which no
+ * window has seen anything yet. Where they are many against the survivors, those read too high.
  *
  * malloc and mmap: there is no such total, so a survivor just counts what it stands for
- * (Horvitz-Thompson).
+ * (Horvitz-Thompson). Where windows were nearly all cost the sum is held against the growth of
+ * private memory.
  *
- * The interval is the delta method on that, survivors taken as a Poisson process whose events come
- * in clusters (a request leaks several blocks), and a part for what no count shows: the sampled
- * fraction, for malloc; blocks that took the place of others, for pymalloc.
+ * The interval: what one window saw was seen together, so bursts (cells.h) are what is counted, as
+ * a weighted sum of Poisson events (malloc) or a share of such events (pymalloc); a part for what
+ * no count shows comes on top: the sampled fraction, for malloc; blocks that took the place of
+ * others, for pymalloc.
+ *
+ * tests/unit/test_estimate.c measures it on 300 runs of a simulated minute, windows of 8 ms twice a
+ * second on 40 % of pymalloc's sites and of 20 ms on malloc (PYLEAK_TEST_VERBOSE=1 prints):
+ *
+ *	                                  bias    error   in the interval
+ *	pymalloc, leak of 200 a second    +4 %    12 %    94 %
+ *	pymalloc, cache, lives of 10 s    +3 %    29 %    97 %
+ *	pymalloc, lives of 2 s            +4 %    52 %    95 %
+ *	malloc, leak of 50 a second       +1 %    10 %    100 %
+ *	malloc, cache, lives of 10 s      -1 %    16 %    99 %
+ *
+ * A rare event, 20 blocks every 2 s, is seen in every fourth run; it is then within the interval,
+ * which reaches from a fortieth to more than five times the estimate, in 97 %.
  */
 #ifndef PYLEAK_ANALYSE_ESTIMATE_H
 #define PYLEAK_ANALYSE_ESTIMATE_H
