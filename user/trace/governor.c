@@ -36,7 +36,7 @@ static const double PROGRAM_NS = 500;
 struct channel {
 	struct governor *governor;
 	enum family family;
-	GThread *thread;
+	GThread *thread, *remover;
 	bool open;
 	uint64_t counted_from_ns; /* of the open window */
 	uint64_t events_before;	  /* when it opened */
@@ -239,7 +239,6 @@ static void close_window(struct channel *channel, uint64_t opened_ns)
 	struct kernel_side *kernel = traced_kernel(governor->traced);
 	struct target *target = record(governor);
 	uint32_t births, kept;
-	GThread *remover;
 
 	traced_stop_counting(governor->traced, 1u << channel->family);
 	births = target->birth_count[channel->family];
@@ -255,12 +254,12 @@ static void close_window(struct channel *channel, uint64_t opened_ns)
 	g_mutex_unlock(&governor->mutex);
 	/* At once, while the probes are being removed: places of temporaries are soon taken by
 	 * others. */
-	remover = g_thread_new("disarm", remove_probes, channel);
+	channel->remover = g_thread_new("disarm", remove_probes, channel);
 	if (channel->burst && governor->handler)
 		governor->handler(governor->handler_context, channel->family,
 				  kernel_side_births(kernel, channel->log),
 				  MIN(births, PYLEAK_BIRTHS), kept);
-	g_thread_join(remover);
+	g_thread_join(channel->remover);
 	target->birth_log[channel->family] = 0;
 	kernel_side_release_birth_log(kernel, channel->log);
 	g_mutex_lock(&governor->mutex);
