@@ -153,6 +153,7 @@ static void fill_verdict(struct site *site, const struct analysis *analysis,
 						 elapsed_s - site->survival_age_s),
 		.old_live_blocks = history->now.old_live_blocks,
 		.survival_known = history->now.old_alloc_blocks > 0,
+		.estimated = history->now.estimated,
 	};
 	struct verdict_result result = verdict_decide(&evidence);
 

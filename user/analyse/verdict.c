@@ -6,12 +6,18 @@
 #include "analyse/trend.h"
 
 /* The rule is in the header; these are its numbers. */
-enum { MIN_INTERVALS = 4, MIN_INTERVALS_WITHOUT_SURVIVAL = 8, MIN_RECENT_INTERVALS = 3 };
-static const double SIGNIFICANT = 0.05, BEYOND_DOUBT = 0.001;
+enum {
+	MIN_INTERVALS = 4,
+	MIN_INTERVALS_OF_ESTIMATES = 6,
+	MIN_INTERVALS_WITHOUT_SURVIVAL = 8,
+	MIN_RECENT_INTERVALS = 3,
+};
+static const double SIGNIFICANT = 0.05, BEYOND_DOUBT = 0.001, SIGNIFICANT_OF_ESTIMATES = 0.01;
 static const double LARGE_RISE = 0.25;
 static const double PLATEAU_SLOPE = 0.1, SLOWING_SLOPE = 0.6, SLOWING_GAIN = 0.25;
 static const double LET_GO = 0.3, SHRUNK = 0.05, SMALL_STEP = 0.02;
 static const double KEPT = 0.8;
+static const double LEAST_PACE = 0.45, MOST_PACE = 2, LARGEST_STEP = 0.6;
 
 /* What the curve says, the attach left out. */
 struct curve {
@@ -20,6 +26,7 @@ struct curve {
 	double slope, first_slope, last_slope; /* bytes/s */
 	double recent_gain, recent_s;
 	double peak, largest_fall;
+	double gain, largest_gain; /* of the whole; in one interval */
 };
 
 static struct curve curve_measure(const double *times, const double *values, size_t count)
@@ -40,8 +47,11 @@ static struct curve curve_measure(const double *times, const double *values, siz
 	for (i = 0; i < count; i++) {
 		highest = MAX(highest, values[i]);
 		curve.largest_fall = MAX(curve.largest_fall, highest - values[i]);
+		if (i)
+			curve.largest_gain = MAX(curve.largest_gain, values[i] - values[i - 1]);
 	}
 	curve.peak = highest;
+	curve.gain = values[count - 1] - values[0];
 	return curve;
 }
 
@@ -97,6 +107,33 @@ static double kept_share(const struct verdict_evidence *evidence, const struct c
 	return expected > 0 ? CLAMP(evidence->old_live_blocks / expected, 0, 1) : 0;
 }
 
+/*
+ * Of estimates: how fast blocks that are still there came since survival_age_s ago, over how fast
+ * they came before that. Both are of the same sample, which knows when each block was born: what
+ * makes the curve of an estimate uncertain cancels out.
+ */
+static double survivors_pace(const struct verdict_evidence *evidence)
+{
+	double late_s = evidence->survival_age_s;
+	double early_s = evidence->times[evidence->count - 1] - late_s;
+	double late = evidence->outstanding_blocks - evidence->old_live_blocks;
+
+	if (late_s <= 0 || early_s <= 0)
+		return 0;
+	if (evidence->old_live_blocks <= 0)
+		return INFINITY;
+	return late / late_s / (evidence->old_live_blocks / early_s);
+}
+
+/* What is asked of estimates, whose curves are too rough for slows_down(). */
+static bool is_leak_by_sample(const struct verdict_evidence *evidence, const struct curve *curve)
+{
+	return evidence->intervals >= MIN_INTERVALS_OF_ESTIMATES &&
+	       curve->whole.p_up <= SIGNIFICANT_OF_ESTIMATES &&
+	       survivors_pace(evidence) >= LEAST_PACE &&
+	       curve->largest_gain <= LARGEST_STEP * curve->gain;
+}
+
 static bool is_leak(const struct verdict_evidence *evidence, const struct curve *curve,
 		    double *confidence)
 {
@@ -106,8 +143,17 @@ static bool is_leak(const struct verdict_evidence *evidence, const struct curve 
 
 	if (!(curve->rise >= LARGE_RISE * last) && !(p < BEYOND_DOUBT))
 		return false;
-	if (slows_down(curve) || curve->largest_fall > LET_GO * curve->peak)
+	if (curve->largest_fall > LET_GO * curve->peak)
 		return false;
+	if (evidence->estimated && known) {
+		if (!is_leak_by_sample(evidence, curve))
+			return false;
+		/* As many old ones as if none had gone. */
+		if (survivors_pace(evidence) < MOST_PACE)
+			kept = 1;
+	} else if (slows_down(curve)) {
+		return false;
+	}
 	if (known ? kept < KEPT
 		  : evidence->intervals < MIN_INTERVALS_WITHOUT_SURVIVAL || !(p < BEYOND_DOUBT))
 		return false;

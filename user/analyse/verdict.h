@@ -23,10 +23,20 @@
  *       there, or as many as the rising part of the curve had by then (the rest is working memory
  *       that comes and goes). When nothing is known of old blocks, 8 intervals and p < 0.001
  * instead.
+ *   Of estimates, whose curves are rough, instead of how the curve slows down:
+ *     - at least 6 intervals and p <= 0.01;
+ *     - the surviving blocks that came in the last survival_age_s came at least 45 % as fast as
+ *       those before, by one and the same sample; up to twice as fast counts as old blocks kept;
+ *     - no single interval holds more than 60 % of the rise.
  * - steady: everything else.
  *
  * A cache on its way to its limit, at a constant pace and without evictions, is a leak by every
  * sign there is until it slows down; so is the first rise of a sawtooth.
+ *
+ * tests/unit/test_verdict_sampled.c: of 200 simulated minutes with a leak of 200 blocks a second,
+ * 0.7 % of them seen, 193 end with `leak` (all 200 with 4 % seen); of 200 each with a full cache, a
+ * full queue, a sawtooth, warm-ups and one large load at most one is ever called a leak, and none
+ * at the end.
  *
  * Confidence of `leak`: (1 - p) x the share of old blocks kept x (1 - 2^-intervals grown), at most
  * 0.99 (0.9 when nothing is known of old blocks): as if every second growth that looks like a leak
@@ -51,6 +61,7 @@ struct verdict_evidence {
 	double held_blocks;	/* outstanding survival_age_s ago; 0 or less: unknown */
 	double old_live_blocks; /* of those, still there */
 	bool survival_known;
+	bool estimated; /* the values are estimates from samples */
 };
 
 struct verdict_result {
