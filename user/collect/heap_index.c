@@ -6,6 +6,7 @@
 struct pool_entry {
 	uint64_t address;
 	uint32_t block_size, capacity, words;
+	bool missed;	 /* at the last heap_index_intersect() */
 	uint64_t bits[]; /* words of live, then words of marked */
 };
 
@@ -181,12 +182,19 @@ void heap_index_intersect(struct heap_index *baseline, const struct heap_index *
 	g_hash_table_iter_init(&iterator, baseline->pools);
 	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
 		struct pool_entry *entry = value;
-		struct pool_entry *now = same_pool(index, entry);
+		struct pool_entry *now = g_hash_table_lookup(index->pools, &entry->address);
 
-		if (!now) {
+		/* A pool that is busy just then may be missed once: its blocks are no new ones
+		 * after that. */
+		if (!now && !entry->missed) {
+			entry->missed = true;
+			continue;
+		}
+		if (!now || now->block_size != entry->block_size) {
 			g_hash_table_iter_remove(&iterator);
 			continue;
 		}
+		entry->missed = false;
 		for (uint32_t word = 0; word < entry->words; word++)
 			live_bits(entry)[word] &= live_bits(now)[word];
 	}

@@ -44,8 +44,11 @@ void heap_index_each_unmarked(const struct heap_index *index, const struct heap_
 void heap_index_count_new(const struct heap_index *index, const struct heap_index *baseline,
 			  uint64_t counts[POOL_MAX_CLASSES]);
 
-/* Forgets of @baseline what is no longer live in @index: such a block, when live again, is a new
- * one. */
+/*
+ * Forgets of @baseline what is no longer live in @index: such a block, when live again, is a new
+ * one. A pool that is missing is forgotten when it is missing the second time in a row: pools too
+ * busy to be read are left out of an index (pools_walk()).
+ */
 void heap_index_intersect(struct heap_index *baseline, const struct heap_index *index);
 
 #endif

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The heap of pools as one index: which blocks live, which were accounted for, which are new. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include <glib.h>
+
+#include "collect/heap_index.h"
+#include "tests/unit/pool_bytes.h"
+
+enum { POOLS = 4, SIZE = 64, CARVED = 100 };
+
+/* A target with room for four pools. */
+struct heap {
+	struct image_memory memory;
+	struct maps *maps;
+	uint8_t bytes[POOLS * WIDE];
+};
+
+static uint64_t pool_address(uint32_t pool)
+{
+	return BASE + (uint64_t)pool * WIDE;
+}
+
+static uint64_t block_address(uint32_t pool, uint32_t block, uint32_t size)
+{
+	return pool_address(pool) + HEADER + (uint64_t)block * size;
+}
+
+static uint8_t *pool_bytes(struct heap *heap, uint32_t pool)
+{
+	return heap->bytes + (size_t)pool * WIDE;
+}
+
+static void free_block(struct heap *heap, uint32_t pool, uint32_t size, uint32_t block)
+{
+	block_free(pool_bytes(heap, pool), pool_address(pool), size, block);
+}
+
+/* Two pools of 100 blocks of 64 bytes. */
+static struct heap *heap_new(void)
+{
+	struct heap *heap = g_new0(struct heap, 1);
+	g_autofree char *map = g_strdup_printf("%x-%zx rw-p 00000000 00:00 0 \n", BASE,
+					       BASE + sizeof(heap->bytes));
+
+	image_memory_init(&heap->memory, BASE, heap->bytes, sizeof(heap->bytes));
+	heap->maps = maps_parse(map);
+	assert_int_equal(heap->maps->count, 1);
+	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
+	pool_full_up_to(pool_bytes(heap, 2), &wide, SIZE, CARVED);
+	return heap;
+}
+
+static void heap_free(struct heap *heap)
+{
+	maps_free(heap->maps);
+	g_free(heap);
+}
+
+static struct heap_index *read_heap(struct heap *heap)
+{
+	struct heap_index *index = heap_index_read(&heap->memory.base, heap->maps, &wide);
+
+	assert_non_null(index);
+	return index;
+}
+
+static void handed_out_blocks_are_live_and_nothing_else(void **state)
+{
+	struct heap *heap = heap_new();
+	struct heap_index *index;
+
+	(void)state;
+	free_block(heap, 0, SIZE, 7);
+	index = read_heap(heap);
+	assert_int_equal(heap_index_blocks(index), 2 * CARVED - 1);
+	assert_int_equal(heap_index_bytes(index), (2 * CARVED - 1) * SIZE);
+	assert_int_equal(heap_index_pool_bytes(index), 2 * WIDE);
+	for (uint32_t block = 0; block < (WIDE - HEADER) / SIZE; block++)
+		assert_int_equal(heap_index_is_live(index, block_address(0, block, SIZE)),
+				 block < CARVED && block != 7);
+	assert_false(heap_index_is_live(index, block_address(0, 3, SIZE) + 16));
+	assert_false(heap_index_is_live(index, pool_address(0)));
+	assert_false(heap_index_is_live(index, pool_address(0) + 16));
+	assert_false(heap_index_is_live(index, block_address(1, 0, SIZE)));
+	assert_false(heap_index_is_live(index, block_address(0, 255, SIZE)));
+	assert_false(heap_index_is_live(index, 0));
+	assert_false(heap_index_is_live(index, UINT64_MAX));
+	heap_index_free(index);
+	heap_free(heap);
+}
+
+static void a_heap_that_cannot_be_read_is_none_and_one_without_pools_is(void **state)
+{
+	struct heap *heap = heap_new();
+	struct heap_index *index;
+
+	(void)state;
+	memset(heap->bytes, 0, sizeof(heap->bytes));
+	index = read_heap(heap);
+	assert_int_equal(heap_index_blocks(index), 0);
+	assert_int_equal(heap_index_bytes(index), 0);
+	heap_index_free(index);
+	heap->memory.length = 0;
+	assert_null(heap_index_read(&heap->memory.base, heap->maps, &wide));
+	heap_index_free(NULL);
+	heap_free(heap);
+}
+
+struct visited {
+	uint32_t blocks;
+	uint64_t last, bytes;
+};
+
+static void visit(void *context, uint64_t block, uint32_t block_size)
+{
+	struct visited *visited = context;
+
+	visited->blocks++;
+	visited->last = block;
+	visited->bytes += block_size;
+}
+
+static struct visited unmarked(struct heap_index *index, struct heap_index *baseline)
+{
+	struct visited visited = { 0 };
+
+	heap_index_each_unmarked(index, baseline, visit, &visited);
+	return visited;
+}
+
+static void marked_blocks_are_accounted_for(void **state)
+{
+	struct heap *heap = heap_new();
+	struct heap_index *index;
+
+	(void)state;
+	free_block(heap, 0, SIZE, 7);
+	index = read_heap(heap);
+	assert_int_equal(unmarked(index, NULL).blocks, 2 * CARVED - 1);
+	assert_int_equal(unmarked(index, NULL).bytes, (2 * CARVED - 1) * SIZE);
+	assert_false(heap_index_mark(index, block_address(0, 7, SIZE)));
+	for (uint32_t block = 0; block < CARVED; block++) {
+		assert_int_equal(heap_index_mark(index, block_address(0, block, SIZE)), block != 7);
+		if (block != 70)
+			assert_true(heap_index_mark(index, block_address(2, block, SIZE)));
+	}
+	assert_true(heap_index_mark(index, block_address(0, 99, SIZE))); /* once more */
+	assert_int_equal(unmarked(index, NULL).blocks, 1);
+	assert_int_equal(unmarked(index, NULL).last, block_address(2, 70, SIZE));
+	assert_true(heap_index_is_live(index, block_address(2, 3, SIZE)));
+	heap_index_free(index);
+	heap_free(heap);
+}
+
+static void what_lived_before_is_not_new(void **state)
+{
+	struct heap *heap = heap_new();
+	struct heap_index *baseline = read_heap(heap), *index;
+	uint64_t counts[POOL_MAX_CLASSES];
+
+	(void)state;
+	pool_full_up_to(pool_bytes(heap, 2), &wide, SIZE, CARVED + 5);
+	pool_full_up_to(pool_bytes(heap, 3), &wide, 512, 20);
+	index = read_heap(heap);
+	assert_int_equal(unmarked(index, baseline).blocks, 25);
+	assert_true(heap_index_mark(index, block_address(3, 0, 512)));
+	assert_int_equal(unmarked(index, baseline).blocks, 24);
+	heap_index_count_new(index, baseline, counts);
+	assert_int_equal(counts[SIZE / 16 - 1], 5);
+	assert_int_equal(counts[512 / 16 - 1], 20);
+	heap_index_count_new(index, NULL, counts);
+	assert_int_equal(counts[SIZE / 16 - 1], 2 * CARVED + 5);
+	for (uint32_t i = 0; i < POOL_MAX_CLASSES; i++)
+		if (i != SIZE / 16 - 1 && i != 512 / 16 - 1)
+			assert_int_equal(counts[i], 0);
+	heap_index_free(index);
+	heap_index_free(baseline);
+	heap_free(heap);
+}
+
+/* The pool went back to its arena and was given to another size class. */
+static void a_pool_of_another_class_has_nothing_old(void **state)
+{
+	struct heap *heap = heap_new();
+	struct heap_index *baseline = read_heap(heap), *index;
+	uint64_t counts[POOL_MAX_CLASSES];
+
+	(void)state;
+	pool_full_up_to(pool_bytes(heap, 0), &wide, 32, 400);
+	index = read_heap(heap);
+	heap_index_count_new(index, baseline, counts);
+	assert_int_equal(counts[32 / 16 - 1], 400);
+	assert_int_equal(counts[SIZE / 16 - 1], 0);
+	heap_index_intersect(baseline, index);
+	heap_index_free(index);
+	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
+	index = read_heap(heap);
+	heap_index_count_new(index, baseline, counts);
+	assert_int_equal(counts[SIZE / 16 - 1], CARVED);
+	heap_index_free(index);
+	heap_index_free(baseline);
+	heap_free(heap);
+}
+
+static uint64_t new_after(struct heap *heap, struct heap_index *baseline)
+{
+	struct heap_index *index = read_heap(heap);
+	uint64_t counts[POOL_MAX_CLASSES];
+
+	heap_index_count_new(index, baseline, counts);
+	heap_index_intersect(baseline, index);
+	heap_index_free(index);
+	return counts[SIZE / 16 - 1];
+}
+
+static void a_freed_place_that_is_handed_out_again_is_new(void **state)
+{
+	struct heap *heap = heap_new();
+	struct heap_index *baseline = read_heap(heap);
+
+	(void)state;
+	free_block(heap, 0, SIZE, 20);
+	assert_int_equal(new_after(heap, baseline), 0);
+	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
+	assert_int_equal(new_after(heap, baseline), 1);
+	assert_int_equal(new_after(heap, baseline), 1);
+	heap_index_free(baseline);
+	heap_free(heap);
+}
+
+static void a_pool_that_was_missed_once_is_not_new(void **state)
+{
+	struct heap *heap = heap_new();
+	struct heap_index *baseline = read_heap(heap);
+
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		put32(pool_bytes(heap, 0), 36, 63); /* torn */
+		assert_int_equal(new_after(heap, baseline), 0);
+		pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
+		assert_int_equal(new_after(heap, baseline), 0);
+	}
+	heap_index_free(baseline);
+	heap_free(heap);
+}
+
+static void a_pool_that_is_gone_is_forgotten(void **state)
+{
+	struct heap *heap = heap_new();
+	struct heap_index *baseline = read_heap(heap);
+
+	(void)state;
+	memset(pool_bytes(heap, 0), 0, WIDE);
+	assert_int_equal(new_after(heap, baseline), 0);
+	assert_int_equal(new_after(heap, baseline), 0);
+	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
+	assert_int_equal(new_after(heap, baseline), CARVED);
+	heap_index_free(baseline);
+	heap_free(heap);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(handed_out_blocks_are_live_and_nothing_else),
+		cmocka_unit_test(a_heap_that_cannot_be_read_is_none_and_one_without_pools_is),
+		cmocka_unit_test(marked_blocks_are_accounted_for),
+		cmocka_unit_test(what_lived_before_is_not_new),
+		cmocka_unit_test(a_pool_of_another_class_has_nothing_old),
+		cmocka_unit_test(a_freed_place_that_is_handed_out_again_is_new),
+		cmocka_unit_test(a_pool_that_was_missed_once_is_not_new),
+		cmocka_unit_test(a_pool_that_is_gone_is_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
