@@ -13,7 +13,8 @@ struct names {
 	const struct interpreter *interpreter;
 	GHashTable *codes;  /* address to struct known_code */
 	GHashTable *stacks; /* context id to struct stack */
-	char *folder;	    /* the target's working directory, for relative names; may be NULL */
+	GArray *orphans; /* uint32_t ids of contexts whose code object has given way to another */
+	char *folder;	 /* the target's working directory, for relative names; may be NULL */
 };
 
 struct known_code {
@@ -52,6 +53,7 @@ struct names *names_new(const struct process *process, const struct interpreter 
 	names->interpreter = interpreter;
 	names->codes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, known_code_free);
 	names->stacks = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, free_stack);
+	names->orphans = g_array_new(false, false, sizeof(uint32_t));
 	names->folder = working_folder(process);
 	return names;
 }
@@ -62,6 +64,7 @@ void names_free(struct names *names)
 		return;
 	g_hash_table_unref(names->codes);
 	g_hash_table_unref(names->stacks);
+	g_array_unref(names->orphans);
 	g_free(names->folder);
 	g_free(names);
 }
@@ -98,8 +101,8 @@ static struct known_code *find_code(struct names *names, const struct raw_frame 
 	if (!object)
 		return NULL;
 	if (code) {
-		/* Contexts of the old one stay listed, to be reported by names_forget_dead_code().
-		 */
+		g_array_append_vals(names->orphans, code->contexts->data, code->contexts->len);
+		g_array_set_size(code->contexts, 0);
 		code_object_free(code->object);
 	} else {
 		code = g_new0(struct known_code, 1);
@@ -184,6 +187,8 @@ GArray *names_forget_dead_code(struct names *names)
 
 	if (!process_is_alive(names->process))
 		return contexts;
+	g_array_append_vals(contexts, names->orphans->data, names->orphans->len);
+	g_array_set_size(names->orphans, 0);
 	g_hash_table_iter_init(&iterator, names->codes);
 	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
 		struct known_code *code = value;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "symbolize/sources.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/stat.h>
 #include <glib.h>
 
@@ -34,17 +37,43 @@ void sources_free(struct sources *sources)
 	g_free(sources);
 }
 
+/*
+ * The bytes of a regular file that says how large it is, up to MAX_FILE_BYTES; NULL for all else.
+ * The name is the target's to choose: a pipe or device must neither block nor be read, and most
+ * files of /proc, which may never end, say that they are empty.
+ */
+static char *read_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	g_autofree char *text = NULL;
+	size_t length = 0;
+	struct stat status;
+	ssize_t got = 0;
+
+	if (fd < 0)
+		return NULL;
+	if (!fstat(fd, &status) && S_ISREG(status.st_mode) && status.st_size > 0 &&
+	    status.st_size <= MAX_FILE_BYTES) {
+		text = g_malloc(status.st_size + 1);
+		while (length < (size_t)status.st_size) {
+			got = read(fd, text + length, status.st_size - length);
+			if (got > 0)
+				length += got;
+			else if (!got || errno != EINTR)
+				break;
+		}
+		text[length] = 0;
+	}
+	close(fd);
+	return got < 0 ? NULL : g_steal_pointer(&text);
+}
+
 static char **read_lines(const struct process *process, const char *file)
 {
 	g_autofree char *path = *file == '/' ? process_root_path(process, file) : NULL,
-			*text = NULL;
-	struct stat status;
+			*text = path ? read_file(path) : NULL;
 
-	/* A device or a pipe must not be opened: reading it may block or have effects. */
-	if (!path || stat(path, &status) || !S_ISREG(status.st_mode) ||
-	    status.st_size > MAX_FILE_BYTES || !g_file_get_contents(path, &text, NULL, NULL))
-		return NULL;
-	return g_strsplit(text, "\n", -1);
+	return text ? g_strsplit(text, "\n", -1) : NULL;
 }
 
 char *sources_line(struct sources *sources, const char *file, int32_t line)

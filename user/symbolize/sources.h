@@ -15,7 +15,8 @@ void sources_free(struct sources *sources);
 
 /*
  * Line @line (from 1) of @file without surrounding white space, to g_free(); NULL where there is no
- * such line, the file cannot be read, or is larger than 8 MiB.
+ * such line, the file is no regular one, cannot be read, or is larger than 8 MiB, or the line
+ * longer than 1,000 bytes. A file is read once and remembered.
  */
 char *sources_line(struct sources *sources, const char *file, int32_t line);
 
