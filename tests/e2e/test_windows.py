@@ -153,6 +153,7 @@ def test_a_busy_target_is_sampled_within_its_budget_and_the_leak_is_found(python
             tracer.wait_for_report(lambda each: each["elapsed_s"] >= 30)
             report = tracer.finish()
             rate = truth.rate()
+        assert target.process.poll() is None
     objects = family(report, "pymalloc")
     said, overhead = growth(report, target, "busy"), worst_overhead(tracer.reports)
     print("%s: found after %.1f s; %.2f MB/s, said %.2f (%+.0f %%); overhead %.2f %%; %s" % (
@@ -163,7 +164,6 @@ def test_a_busy_target_is_sampled_within_its_budget_and_the_leak_is_found(python
     assert 0 < objects["observed_fraction"] < 0.2
     assert overhead <= 2.5
     assert said == pytest.approx(rate, rel=0.35)
-    assert target.process.poll() is None
 
 
 def test_an_idle_target_is_traced_exactly_without_being_asked(some_python):
