@@ -133,6 +133,8 @@ struct pending_slow_path {
 struct target {
 	__u32 tgid;	  /* as in the initial pid namespace; 0: a free slot */
 	__u32 armed;	  /* bit per family: count its events */
+	__u32 armings;	  /* how often families have been armed: a malloc call from before is not
+			     waited for */
 	__u32 image_gone; /* set once the process has called exec */
 	__u32 tstate_start,
 		tstate_length; /* the window of PyThreadState that holds all members needed */

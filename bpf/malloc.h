@@ -22,7 +22,7 @@ static __always_inline bool is_nested(struct event *event, __u64 sp)
 {
 	struct thread *thread = event->thread;
 
-	if (!thread->call_sp)
+	if (!thread->call_sp || thread->call_armings != event->target->armings)
 		return false;
 	if (sp <= thread->call_sp)
 		return true;
@@ -68,6 +68,7 @@ static __always_inline void malloc_enter(struct event *event, struct pt_regs *ct
 	thread->call_old = old;
 	thread->call_function = function;
 	thread->call_sp = sp;
+	thread->call_armings = event->target->armings;
 }
 
 static __always_inline void malloc_leave(struct event *event, struct pt_regs *ctx)

@@ -72,7 +72,8 @@ struct thread {
 	__u32 looked_at; /* when its PyThreadState was last looked for in vain */
 	/* The outermost call of the malloc family that has not returned. */
 	__u32 call_function;
-	__u64 call_sp; /* stack pointer at its entry; 0: no call */
+	__u32 call_armings; /* target->armings at its entry */
+	__u64 call_sp;	    /* stack pointer at its entry; 0: no call */
 	__u64 call_size;
 	__u64 call_pointer;    /* realloc: the old block; posix_memalign: where the result goes */
 	struct block call_old; /* realloc: what the old block was, to be put back when it fails */

@@ -67,11 +67,12 @@ static __always_inline bool event_begin(struct event *event, enum family family)
 		return false;
 	}
 	spend(target, family);
-	__sync_fetch_and_add(&target->events[family], 1);
 	event->thread = thread;
 	event->target = target;
 	event->index = index;
 	event->timed = !(thread->ticks++ & (PYLEAK_TIMED_EVERY - 1));
+	if (event->timed)
+		__sync_fetch_and_add(&target->events[family], PYLEAK_TIMED_EVERY);
 	event->began_ns = bpf_ktime_get_ns();
 	return true;
 }

@@ -12,7 +12,8 @@
 
 #include "collect/fingerprints.h"
 
-enum { START = 0x10000, WORDS = 64, BLOCK = START + 16 * 8, TYPE = 0x7f0000001000 };
+enum { START = 0x10000, WORDS = 64, BLOCK = START + 16 * 8 };
+static const uint64_t TYPE = 0x7f0000001000;
 
 struct fake {
 	struct image_memory memory;

@@ -14,6 +14,9 @@ enum {
 	IS_MMAPPED = 2,
 };
 
+/* Of an object's words: objects of one type that follow each other in a place differ in more. */
+static const double MOSTLY = 0.6;
+
 /*
  * Where the type of an object may be in its block: word 1 without a GC header, 3 with one of 16
  * bytes (3.8 on), 5 with a managed dict before that (3.11, 3.12) or a GC header of 32 bytes (up
@@ -25,6 +28,7 @@ struct fingerprint {
 	uint64_t address, tag;
 	uint64_t words[WORDS];
 	uint64_t chunk_size; /* glibc: size field with its flags */
+	bool looked_at;	     /* since it was taken */
 	int unasked;	     /* sweeps since it was asked for */
 };
 
@@ -78,18 +82,33 @@ static bool look(const struct memory *memory, const struct fingerprint_subject *
 	       is_in_use(memory, subject, seen->chunk_size);
 }
 
-/* The same object: its type, and whatever comes after. What comes before is links and counts. */
-static bool is_same_object(const struct fingerprint *before, const struct fingerprint *now)
+/* Of the words after @type, the fraction that is as it was. */
+static double alike(const struct fingerprint *before, const struct fingerprint *now, int type,
+		    uint64_t size)
+{
+	int words = MIN(size / 8, WORDS), equal = 0;
+
+	for (int word = type + 1; word < words; word++)
+		equal += before->words[word] == now->words[word];
+	return words > type + 1 ? (double)equal / (words - type - 1) : 1;
+}
+
+/*
+ * The same object: its type, and most of what comes after; what comes before is links and counts. A
+ * str may get its hash late. A container may have been under construction when the window closed:
+ * at the first look its type is enough.
+ */
+static bool is_same_object(const struct fingerprint *before, const struct fingerprint *now,
+			   uint64_t size)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(TYPE_WORDS); i++) {
 		int type = TYPE_WORDS[i];
 
 		if (now->words[type] < SMALLEST_POINTER || before->words[type] != now->words[type])
 			continue;
-		return !memcmp(before->words + type, now->words + type,
-			       (WORDS - type) * sizeof(now->words[0]));
+		return (type > 1 && !before->looked_at) || alike(before, now, type, size) >= MOSTLY;
 	}
-	return !memcmp(before->words + 1, now->words + 1, (WORDS - 1) * sizeof(now->words[0]));
+	return before->words[1] == now->words[1] && alike(before, now, 0, size) >= MOSTLY;
 }
 
 /* Not an object, as far as is known: an allocator writes its links and keys into the first two
@@ -135,8 +154,11 @@ bool fingerprints_match(struct fingerprints *fingerprints, const struct memory *
 	known = g_hash_table_lookup(fingerprints->blocks, &subject->address);
 	if (known && known->tag == subject->tag) {
 		known->unasked = 0;
-		same = subject->family == FAMILY_PYMALLOC ? is_same_object(known, &now)
-							  : is_same_chunk(known, &now);
+		same = subject->family == FAMILY_PYMALLOC
+			       ? is_same_object(known, &now, subject->size)
+			       : is_same_chunk(known, &now);
+		memcpy(known->words, now.words, sizeof(known->words));
+		known->looked_at = true;
 	} else if (take_missing) {
 		remember(fingerprints, &now);
 	}

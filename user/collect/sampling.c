@@ -10,7 +10,7 @@
 static const uint64_t SURVIVOR_AGE_NS = 300000000;
 /* Blocks of a burst that are looked at: each costs a system call, and the process goes on
  * meanwhile. */
-enum { MAX_CANDIDATES = 8192 };
+enum { MAX_CANDIDATES = PYLEAK_BIRTHS };
 
 struct sampling {
 	struct governor *governor;

@@ -107,10 +107,15 @@ static char *describe_families(const struct report *report)
 		g_string_append(text, "every allocation traced");
 		return g_string_free(text, FALSE);
 	}
+	/* Mappings are few and nearly always seen whole: only what differs from that is worth the
+	 * room. */
 	for (i = 0; i < FAMILY_COUNT; i++) {
 		const struct family_report *family = &report->families[i];
 
-		g_string_append_printf(text, "%s%s %s", i ? ", " : "", family_name(i),
+		if (i == FAMILY_MMAP && family->mode == FAMILY_MODE_EXACT)
+			continue;
+		g_string_append_printf(text, "%s%s %s", text->len ? ", " : "",
+				       i == FAMILY_PYMALLOC ? "objects" : family_name(i),
 				       family_mode_name(family->mode));
 		if (family->mode == FAMILY_MODE_SAMPLED)
 			g_string_append_printf(text, " %.2g %%", 100 * family->observed_fraction);
@@ -127,9 +132,9 @@ static void write_process(struct line *line, const struct report_header *header,
 	g_autofree char *rate = units_rate(per_s);
 	g_autofree char *families = describe_families(report);
 
-	line_addf(line, COLOUR_NONE, "RSS %s, %s   %s", rss, rate, families);
-	line_addf(line, COLOUR_NONE, "   cost ~%.1f %%",
+	line_addf(line, COLOUR_NONE, "RSS %s, %s   cost ~%.1f %%", rss, rate,
 		  isfinite(report->overhead_pct) ? report->overhead_pct : 0);
+	line_addf(line, COLOUR_NONE, "   %s", families);
 	line_end(line);
 	if (target && target->allocator && strcmp(target->allocator, "pymalloc")) {
 		line_addf(line, COLOUR_NONE, "objects come from %s", target->allocator);

@@ -16,7 +16,7 @@ static const double WAIT_NS = 20e6;
 static const double CAP_BURSTS = 1.5;
 /* First guesses, replaced by what is measured: how long arming takes, and until the last breakpoint
  * is gone. */
-static const double ARMING_NS = 20e6;
+static const double ARMING_NS = 10e6;
 static const double CLOSING_NS = 4e6;
 /* Of the births of a burst, those that were at least some time ago when it ended. */
 static const double KEPT_BIRTHS = 0.7;
@@ -41,6 +41,7 @@ struct channel {
 	uint64_t counted_from_ns; /* of the open window */
 	uint64_t events_before;	  /* when it opened */
 	double fraction;	  /* of the sites that are armed */
+	bool light;		  /* the last window could have stayed open */
 	bool burst;		  /* the open window has not been found cheap enough to stay open */
 	uint32_t log;		  /* of its births */
 	double burst_ns, burst_cost_ns; /* sums over all bursts */
@@ -138,7 +139,7 @@ static double arming_fraction(const struct channel *channel)
 {
 	double room = (burst_ns(channel->governor) - CLOSING_NS) / 2;
 
-	if (channel->family != FAMILY_PYMALLOC)
+	if (channel->family != FAMILY_PYMALLOC || channel->light)
 		return 1;
 	return CLAMP(room / channel->arming_ns, 0.02, 1);
 }
@@ -294,7 +295,7 @@ static bool is_dear(const struct channel *channel, double before, double length)
 {
 	double cost = before - bucket(channel), gain = length * channel->governor->budget.share;
 
-	return cost > gain || channel->fraction < 1;
+	return cost > gain;
 }
 
 static void run_window(struct channel *channel)
@@ -311,7 +312,9 @@ static void run_window(struct channel *channel)
 	hold = hold_ns(channel, now_ns() - opened);
 	before = bucket(channel);
 	wait_ns(governor, hold);
-	if (!governor->stop && !ran_dry(channel) && !is_dear(channel, before, hold))
+	/* Seen through some of the sites to be light: next time all of them, for good. */
+	channel->light = !ran_dry(channel) && !is_dear(channel, before, hold);
+	if (!governor->stop && channel->light && channel->fraction == 1)
 		stay_open(channel);
 	cost -= bucket(channel);
 	channel->window_cost_ns = (channel->window_cost_ns + MAX(cost, 0)) / 2;

@@ -154,6 +154,8 @@ bool traced_arm(struct traced *traced, uint32_t families, double fraction, GErro
 			return false;
 		}
 	}
+	__atomic_fetch_add(&kernel_side_target(traced->kernel, traced->index)->armings, 1,
+			   __ATOMIC_RELAXED);
 	set_armed(traced, families);
 	return true;
 }
