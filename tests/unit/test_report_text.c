@@ -115,7 +115,7 @@ static void the_answer_comes_first(void **state)
 	assert_says(text, "      json/decoder.py:353     JSONDecoder.raw_decode\n");
 	assert_says(text, "    > /srv/shop/app.py:8      handle\n");
 	assert_says(text, "6 of 6 intervals grew; 100 % of what was allocated 30s ago");
-	assert_says(text, " 3  steady        +0 B/min");
+	assert_says(text, " 4  steady        +0 B/min");
 	assert_says(text, "    [no Python frame]\n");
 	assert_says(text, "      deeper frames cut\n");
 	assert_says(text, "+0x1f40");
