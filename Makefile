@@ -116,6 +116,15 @@ e2e: pyleak
 bench: pyleak
 	$(PYTHON) tests/bench/bench.py
 
+# The default mode on eight workloads: what it costs, beside other tools, and how right it is. BENCH_FLAGS: see --help.
+bench-overhead: pyleak
+	scripts/dependencies check bench
+	$(PYTHON) tests/bench/overhead.py $(BENCH_FLAGS)
+
+bench-accuracy: pyleak
+	scripts/dependencies check bench
+	$(PYTHON) tests/bench/accuracy.py $(BENCH_FLAGS)
+
 # Builds with both compilers, warnings as errors; the gcc build is what the end-to-end tests run.
 check:
 	scripts/dependencies install build check
@@ -134,5 +143,5 @@ clean:
 	rm -rf $(BUILD) pyleak
 
 FORCE:
-.PHONY: all install unit unit-sanitized lint e2e bench check demo clean FORCE
+.PHONY: all install unit unit-sanitized lint e2e bench bench-overhead bench-accuracy check demo clean FORCE
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
