@@ -4,7 +4,7 @@
 #include <math.h>
 
 /* Relative standard errors that no count shows: see the header. */
-static const double SHARE_ERROR = 0.04;
+static const double SHARE_ERROR = 0.1;
 static const double FRACTION_ERROR = 0.12;
 /* Above this the time observed on malloc is the better measure. */
 static const double TRUSTED_OWN_SHARE = 0.6;
