@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "trace/uprobe_link.h"
+#include "trace/link_keeper.h"
 
 struct traced {
 	struct kernel_side *kernel;
@@ -13,7 +13,8 @@ struct traced {
 	struct probe_plan *plan;
 	uint32_t index;
 	uint32_t armed;
-	int *links; /* by group of the plan; -1: not attached */
+	struct link_keeper *keeper;
+	bool *attached; /* by group of the plan, which is the keeper's slot */
 };
 
 /* The windows of PyThreadState and of a frame that the kernel side reads at once. */
@@ -88,9 +89,12 @@ struct traced *traced_new(struct kernel_side *kernel, const struct process *proc
 		traced_free(traced);
 		return NULL;
 	}
-	traced->links = g_new(int, traced->plan->groups->len);
-	for (guint i = 0; i < traced->plan->groups->len; i++)
-		traced->links[i] = -1;
+	traced->attached = g_new0(bool, traced->plan->groups->len + 1);
+	traced->keeper = link_keeper_new(traced->plan->groups->len, error);
+	if (!traced->keeper) {
+		traced_free(traced);
+		return NULL;
+	}
 	return traced;
 }
 
@@ -98,14 +102,15 @@ void traced_free(struct traced *traced)
 {
 	if (!traced)
 		return;
-	if (traced->links)
+	if (traced->keeper)
 		traced_disarm(traced, traced->armed);
+	link_keeper_free(traced->keeper);
 	if (traced->index) {
 		kernel_side_target_withdraw(traced->kernel, traced->process->pid);
 		kernel_side_target(traced->kernel, traced->index)->tgid = 0;
 	}
 	probe_plan_free(traced->plan);
-	g_free(traced->links);
+	g_free(traced->attached);
 	g_free(traced);
 }
 
@@ -142,14 +147,14 @@ bool traced_arm(struct traced *traced, uint32_t families, double fraction, GErro
 		const struct probe_group *group = traced->plan->groups->pdata[i];
 		g_autoptr(GArray) probes = NULL;
 
-		if (!(families & 1u << group->family) || traced->links[i] >= 0)
+		if (!(families & 1u << group->family) || traced->attached[i])
 			continue;
 		probes = choose_probes(group->probes,
 				       group->family == FAMILY_PYMALLOC ? fraction : 1);
-		traced->links[i] = uprobe_link_create(
-			kernel_side_program_fd(traced->kernel, group->program), group->path, probes,
-			traced->process->pid, group->at_return, error);
-		if (traced->links[i] < 0) {
+		traced->attached[i] = link_keeper_create(
+			traced->keeper, i, kernel_side_program_fd(traced->kernel, group->program),
+			group->path, probes, traced->process->pid, group->at_return, error);
+		if (!traced->attached[i]) {
 			traced_disarm(traced, families & ~traced->armed);
 			return false;
 		}
@@ -160,30 +165,26 @@ bool traced_arm(struct traced *traced, uint32_t families, double fraction, GErro
 	return true;
 }
 
-static void *close_link(void *fd)
-{
-	close(GPOINTER_TO_INT(fd));
-	return NULL;
-}
-
 void traced_disarm(struct traced *traced, uint32_t families)
 {
-	g_autoptr(GPtrArray) threads = g_ptr_array_new();
+	guint count = traced->plan->groups->len;
 
 	clear_armed(traced, families);
-	/* Removing a link mostly waits for the kernel's grace periods: do it for all of them at
-	 * once. */
-	for (guint i = traced->plan->groups->len; i-- > 0;) {
+	/* Removing a link mostly waits for the kernel's grace periods: begin with all of them. */
+	for (guint i = count; i-- > 0;) {
 		const struct probe_group *group = traced->plan->groups->pdata[i];
 
-		if (!(families & 1u << group->family) || traced->links[i] < 0)
-			continue;
-		g_ptr_array_add(threads, g_thread_new("detach", close_link,
-						      GINT_TO_POINTER(traced->links[i])));
-		traced->links[i] = -1;
+		if (families & 1u << group->family && traced->attached[i])
+			link_keeper_close_begin(traced->keeper, i);
 	}
-	for (guint i = 0; i < threads->len; i++)
-		g_thread_join(threads->pdata[i]);
+	for (guint i = 0; i < count; i++) {
+		const struct probe_group *group = traced->plan->groups->pdata[i];
+
+		if (!(families & 1u << group->family) || !traced->attached[i])
+			continue;
+		link_keeper_close_finish(traced->keeper, i);
+		traced->attached[i] = false;
+	}
 }
 
 void traced_stop_counting(struct traced *traced, uint32_t families)
