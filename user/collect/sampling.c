@@ -127,6 +127,19 @@ void sampling_count(struct sampling *sampling, const struct snapshot_context *co
 		  epochs_weight(sampling->epochs[family], born_ns), born_ns);
 }
 
+/* What was born late in a burst is not looked at again, so it must not count among what could have
+ * survived either. */
+static void drop_unkept_births(const struct sampling *sampling, struct snapshot *snapshot)
+{
+	for (guint i = 0; i < snapshot->contexts->len; i++) {
+		struct snapshot_context *context =
+			&g_array_index(snapshot->contexts, struct snapshot_context, i);
+
+		if (snapshot->families[context->family].mode == FAMILY_MODE_SAMPLED)
+			context->old_alloc_blocks *= sampling->observed[context->family].kept_share;
+	}
+}
+
 void sampling_finish(struct sampling *sampling, struct snapshot *snapshot)
 {
 	double length = sampling->looked_ns - sampling->began_ns;
@@ -145,4 +158,5 @@ void sampling_finish(struct sampling *sampling, struct snapshot *snapshot)
 			length > 0 ? MIN(observed->observed_ns / length, 1) : 0;
 		snapshot->families[family].windows = observed->windows;
 	}
+	drop_unkept_births(sampling, snapshot);
 }

@@ -44,10 +44,10 @@ struct channel {
 	bool light;		  /* the last window could have stayed open */
 	bool burst;		  /* the open window has not been found cheap enough to stay open */
 	uint32_t log;		  /* of its births */
-	double burst_ns, burst_cost_ns; /* sums over all bursts */
-	double arming_ns;		/* moving average, all sites */
-	double window_cost_ns;		/* moving average */
-	struct observation seen;	/* without the open window */
+	double burst_ns, burst_cost_ns, births, births_kept; /* sums over all bursts */
+	double arming_ns;				     /* moving average, all sites */
+	double window_cost_ns;				     /* moving average */
+	struct observation seen;			     /* without the open window */
 };
 
 struct governor {
@@ -244,6 +244,12 @@ static void close_window(struct channel *channel, uint64_t opened_ns)
 	traced_stop_counting(governor->traced, 1u << channel->family);
 	births = target->birth_count[channel->family];
 	kept = births_kept(births);
+	if (channel->burst) {
+		channel->births += births;
+		channel->births_kept += kept;
+		channel->seen.kept_share =
+			channel->births ? channel->births_kept / channel->births : 1;
+	}
 	account_window(channel, channel->burst && births ? (double)kept / births : 1);
 	channel->seen.longest_ms =
 		MAX(channel->seen.longest_ms,
@@ -369,6 +375,7 @@ struct governor *governor_new(struct traced *traced, const struct governor_optio
 		channel->arming_ns = ARMING_NS;
 		channel->seen.always = is_wanted(governor, family);
 		channel->seen.own_share = 1;
+		channel->seen.kept_share = 1;
 	}
 	return governor;
 }

@@ -46,8 +46,9 @@ struct observation {
 	 * length less what tracing took of it, times the fraction of the sites that were armed.
 	 */
 	double observed_ns;
-	double own_share; /* of the time in bursts, the fraction that was the target's own,
-			     unbounded below; 1: no burst */
+	double kept_share; /* of the births in bursts, the fraction that counts; 1: no burst */
+	double own_share;  /* of the time in bursts, the fraction that was the target's own,
+			      unbounded below; 1: no burst */
 	/*
 	 * The latest stretch during which it was seen without a gap, in CLOCK_MONOTONIC; 0, 0:
 	 * none. @whole_until_ns is UINT64_MAX while it lasts.
