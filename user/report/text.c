@@ -100,11 +100,20 @@ static bool all_exact(const struct report *report)
 
 static char *describe_families(const struct report *report)
 {
+	const struct family_report *objects = &report->families[FAMILY_PYMALLOC];
+	const struct family_report *blocks = &report->families[FAMILY_MALLOC];
 	GString *text = g_string_new(NULL);
 	size_t i;
 
 	if (all_exact(report)) {
 		g_string_append(text, "every allocation traced");
+		return g_string_free(text, FALSE);
+	}
+	if (objects->mode == FAMILY_MODE_SAMPLED && blocks->mode == FAMILY_MODE_SAMPLED) {
+		/* One word for both: the line has 80 columns. */
+		g_string_append_printf(text, "sampled objects %.2g %%, malloc %.2g %%",
+				       100 * objects->observed_fraction,
+				       100 * blocks->observed_fraction);
 		return g_string_free(text, FALSE);
 	}
 	/* Mappings are few and nearly always seen whole: only what differs from that is worth the
