@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """SIGKILL of pyleak at any moment: no probe stays, and the target, which checks its own results, is unharmed."""
+import os
 import random
+import signal
 import time
 
 import pytest
@@ -69,3 +71,16 @@ def test_two_tracers_of_one_target_do_not_disturb_each_other():
             line = target.line("slotted")
             counts = [each.finish().by_line(target.script)[line] for each in (second, first)]
     assert counts[0] == counts[1] == [2000, 2000 * 48]
+
+
+def test_a_killed_keeper_ends_the_trace_in_one_line_and_leaves_no_probe():
+    """The small process that holds the probes is gone: nothing is traced any more, and that is said."""
+    with pyleak.Target("busy.py") as target:
+        with pyleak.Tracer("-p", target.pid, "--exact", "-i", "0.2") as tracer:
+            tracer.wait_for_report(lambda report: True)
+            children = pyleak.read("/proc/%d/task/%d/children" % (tracer.pid, tracer.pid)).split()
+            assert len(children) == 1
+            os.kill(int(children[0]), signal.SIGKILL)
+            assert tracer.process.wait(20) == 1
+            pyleak.wait_until(lambda: not pyleak.breakpoints(target.pid), 5)
+        assert target.ask("status")["errors"] == 0

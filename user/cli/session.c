@@ -168,6 +168,12 @@ static gboolean on_watch(gpointer data)
 		traced_process_refresh(target, session->options->min_age_s,
 				       session->options->interval_s);
 		any_alive |= traced_process_is_alive(target);
+		if (!traced_process_has_probes(target)) {
+			fail_session(session, g_error_new(PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
+							  "pyleak-keeper, which holds the probes, "
+							  "was killed: start pyleak again"));
+			return G_SOURCE_CONTINUE;
+		}
 	}
 	if (!any_alive)
 		end_session(session, "target_exited");

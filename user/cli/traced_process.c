@@ -208,6 +208,11 @@ bool traced_process_is_alive(const struct traced_process *target)
 	       process_image_token(target->process) == target->image_token;
 }
 
+bool traced_process_has_probes(const struct traced_process *target)
+{
+	return traced_has_probes(target->traced);
+}
+
 const struct process *traced_process_process(const struct traced_process *target)
 {
 	return target->process;

@@ -55,6 +55,8 @@ struct report *traced_process_report(struct traced_process *target, double min_a
 
 /* Still there, and still the program that was attached to. */
 bool traced_process_is_alive(const struct traced_process *target);
+/* False when somebody killed the process that holds the probes. */
+bool traced_process_has_probes(const struct traced_process *target);
 const struct process *traced_process_process(const struct traced_process *target);
 const struct interpreter *traced_process_interpreter(const struct traced_process *target);
 uint32_t traced_process_index(const struct traced_process *target);

@@ -155,6 +155,11 @@ void link_keeper_free(struct link_keeper *keeper)
 	g_free(keeper);
 }
 
+bool link_keeper_is_alive(const struct link_keeper *keeper)
+{
+	return !waitpid(keeper->pid, NULL, WNOHANG);
+}
+
 static bool receive_reply(const struct link_keeper *keeper, unsigned int slot, struct reply *reply)
 {
 	ssize_t length;

@@ -24,6 +24,9 @@ struct link_keeper *link_keeper_new(unsigned int slots, GError **error);
 /* Closes every link and waits for the keeper's end. NULL is allowed. */
 void link_keeper_free(struct link_keeper *keeper);
 
+/* False once the keeper has ended, which it does only when it is killed: its probes are gone. */
+bool link_keeper_is_alive(const struct link_keeper *keeper);
+
 /*
  * uprobe_link_create() in @slot, which must be empty. Different slots may be used by different
  * threads. False and @error on failure.

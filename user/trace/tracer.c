@@ -192,6 +192,11 @@ void traced_stop_counting(struct traced *traced, uint32_t families)
 	clear_armed(traced, families);
 }
 
+bool traced_has_probes(const struct traced *traced)
+{
+	return link_keeper_is_alive(traced->keeper);
+}
+
 struct kernel_side *traced_kernel(const struct traced *traced)
 {
 	return traced->kernel;

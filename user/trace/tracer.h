@@ -42,6 +42,10 @@ void traced_disarm(struct traced *traced, uint32_t families);
 /* Only the first half of traced_disarm(): from now on nothing counts. At once. */
 void traced_stop_counting(struct traced *traced, uint32_t families);
 
+/* False when the process that holds the probes was killed (link_keeper.h): nothing is traced any
+ * more. */
+bool traced_has_probes(const struct traced *traced);
+
 struct kernel_side *traced_kernel(const struct traced *traced);
 uint32_t traced_index(const struct traced *traced);
 uint32_t traced_armed(const struct traced *traced);
