@@ -146,6 +146,10 @@ void link_keeper_free(struct link_keeper *keeper)
 {
 	if (!keeper)
 		return;
+	/* Keepers that were started later have copies of these sockets: closing ours would not end
+	 * them. */
+	for (unsigned int slot = 0; slot < keeper->slots; slot++)
+		shutdown(keeper->sockets[slot], SHUT_RDWR);
 	close_sockets(keeper->sockets, keeper->slots);
 	if (keeper->pid > 0)
 		waitpid(keeper->pid, NULL, 0);
