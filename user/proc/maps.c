@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proc/procfs.h"
+#include "proc/root_path.h"
 
 /* Takes a number without sign or white space in front, and the character @stop after it. */
 static bool take_number(const char **next, unsigned int base, char stop, uint64_t *value)
@@ -103,6 +104,16 @@ struct maps *maps_parse(const char *text)
 	return maps;
 }
 
+/* The kernel shows paths from our root; of a process that has changed its own they are to be as it
+ * sees them. */
+static void leave_root_out(struct maps *maps, pid_t pid)
+{
+	g_autofree char *root = procfs_read_link(pid, "root", NULL);
+
+	for (size_t i = 0; root && i < maps->count; i++)
+		maps->items[i].path = root_path_inside(root, maps->items[i].path);
+}
+
 struct maps *maps_read(pid_t pid, GError **error)
 {
 	g_autofree char *text = procfs_read(pid, "maps", NULL, error);
@@ -116,6 +127,7 @@ struct maps *maps_read(pid_t pid, GError **error)
 		procfs_set_error(pid, ESRCH, error);
 		return NULL;
 	}
+	leave_root_out(maps, pid);
 	return maps;
 }
 

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "proc/memory.h"
 
-#include <glib.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
+
+#include "proc/pagemap.h"
 
 static bool process_read(const struct memory *memory, uint64_t address, void *buffer, size_t length)
 {
@@ -14,9 +18,51 @@ static bool process_read(const struct memory *memory, uint64_t address, void *bu
 	return process_vm_readv(process->pid, &local, 1, &remote, 1, 0) == (ssize_t)length;
 }
 
+static size_t process_read_each(const struct memory *memory, const uint64_t *addresses,
+				size_t count, void *buffer, size_t length)
+{
+	const struct process_memory *process = (const struct process_memory *)memory;
+	struct iovec remote[IOV_MAX];
+	size_t done = 0;
+
+	while (done < count) {
+		size_t batch = MIN(count - done, (size_t)IOV_MAX);
+		struct iovec local = { .iov_base = (char *)buffer + done * length,
+				       .iov_len = batch * length };
+
+		for (size_t i = 0; i < batch; i++)
+			remote[i] = (struct iovec){ (void *)addresses[done + i], length };
+		ssize_t read = process_vm_readv(process->pid, &local, 1, remote, batch, 0);
+		/* It stops at the first piece that it cannot read: process_vm_readv(2). */
+		done += read > 0 ? read / length : 0;
+		if (read != (ssize_t)(batch * length))
+			break;
+	}
+	return done;
+}
+
+static bool process_populated(const struct memory *memory, const GArray *spans, GArray *ranges)
+{
+	const struct process_memory *process = (const struct process_memory *)memory;
+	g_autofree char *path = g_strdup_printf("/proc/%d/pagemap", process->pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool known = fd >= 0;
+
+	for (guint i = 0; known && i < spans->len; i++) {
+		const struct memory_range *span = &g_array_index(spans, struct memory_range, i);
+
+		known = pagemap_scan(fd, span, ranges) || pagemap_read(fd, span, ranges);
+	}
+	if (fd >= 0)
+		close(fd);
+	return known;
+}
+
 void process_memory_init(struct process_memory *memory, pid_t pid)
 {
 	memory->base.read = process_read;
+	memory->base.read_each = process_read_each;
+	memory->base.populated = process_populated;
 	memory->pid = pid;
 }
 
@@ -34,7 +80,7 @@ static bool image_read(const struct memory *memory, uint64_t address, void *buff
 void image_memory_init(struct image_memory *memory, uint64_t start, const void *bytes,
 		       size_t length)
 {
-	memory->base.read = image_read;
+	memory->base = (struct memory){ .read = image_read };
 	memory->start = start;
 	memory->bytes = bytes;
 	memory->length = length;
@@ -47,6 +93,45 @@ bool memory_read(const struct memory *memory, uint64_t address, void *buffer, si
 	if (length - 1 > UINT64_MAX - address)
 		return false;
 	return memory->read(memory, address, buffer, length);
+}
+
+size_t memory_read_each(const struct memory *memory, const uint64_t *addresses, size_t count,
+			void *buffer, size_t length)
+{
+	size_t done = 0;
+
+	if (memory->read_each && length)
+		return memory->read_each(memory, addresses, count, buffer, length);
+	while (done < count &&
+	       memory_read(memory, addresses[done], (char *)buffer + done * length, length))
+		done++;
+	return done;
+}
+
+void memory_read_any(const struct memory *memory, const uint64_t *addresses, size_t count,
+		     void *buffer, size_t length, bool *done)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t read = memory_read_each(memory, addresses + i, count - i,
+					       (char *)buffer + i * length, length);
+
+		for (; read; read--)
+			done[i++] = true;
+		if (i < count)
+			done[i] = false;
+	}
+}
+
+GArray *memory_populated(const struct memory *memory, const GArray *spans)
+{
+	GArray *ranges = g_array_new(false, false, sizeof(struct memory_range));
+
+	if (!memory->populated || !memory->populated(memory, spans, ranges)) {
+		g_array_set_size(ranges, 0);
+		if (spans->len)
+			g_array_append_vals(ranges, spans->data, spans->len);
+	}
+	return ranges;
 }
 
 bool memory_read_u32(const struct memory *memory, uint64_t address, uint32_t *value)

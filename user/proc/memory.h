@@ -10,14 +10,27 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <glib.h>
+
+/* Part of an address space: [start, end). */
+struct memory_range {
+	uint64_t start, end;
+	bool resident; /* else swapped out, or it is not known */
+};
 
 /*
  * A source of bytes addressed by the target's virtual addresses. Implementations embed this
  * struct as their first member. @read fills all @length bytes at @address or returns false, in
- * which case @buffer is unspecified.
+ * which case @buffer is unspecified. The others may be NULL: memory_read_each() and
+ * memory_populated() then do without.
  */
 struct memory {
 	bool (*read)(const struct memory *memory, uint64_t address, void *buffer, size_t length);
+	/* Reads as many of the pieces as it can, from the first on; how many. */
+	size_t (*read_each)(const struct memory *memory, const uint64_t *addresses, size_t count,
+			    void *buffer, size_t length);
+	/* Appends to @ranges; false and nothing appended where it cannot tell. */
+	bool (*populated)(const struct memory *memory, const GArray *spans, GArray *ranges);
 };
 
 /* The memory of a live process by process_vm_readv(2). Any thread may use it; nothing to free. */
@@ -41,6 +54,26 @@ void image_memory_init(struct image_memory *memory, uint64_t start, const void *
 bool memory_read(const struct memory *memory, uint64_t address, void *buffer, size_t length);
 bool memory_read_u32(const struct memory *memory, uint64_t address, uint32_t *value);
 bool memory_read_u64(const struct memory *memory, uint64_t address, uint64_t *value);
+
+/*
+ * Reads @count pieces of @length bytes each, one after the other into @buffer, in few system calls.
+ * Returns how many could be read before the first that could not.
+ */
+size_t memory_read_each(const struct memory *memory, const uint64_t *addresses, size_t count,
+			void *buffer, size_t length);
+
+/*
+ * The same, and goes on after a piece that cannot be read: @done[i] says whether piece i was.
+ */
+void memory_read_any(const struct memory *memory, const uint64_t *addresses, size_t count,
+		     void *buffer, size_t length, bool *done);
+
+/*
+ * The parts of @spans (of struct memory_range, ascending; page-aligned) that hold anything, an
+ * array of struct memory_range to g_array_unref(); ascending. Where that cannot be told: all of
+ * @spans.
+ */
+GArray *memory_populated(const struct memory *memory, const GArray *spans);
 
 /*
  * Reads a NUL-terminated string of at most @limit bytes (the NUL not counted; longer strings are

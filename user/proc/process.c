@@ -4,10 +4,12 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,6 +126,15 @@ static char *without_deleted(char *path)
 	return path;
 }
 
+/* A link of /proc/PID as the process itself would see it. */
+static char *read_link_inside(pid_t pid, const char *name, GError **error)
+{
+	g_autofree char *root = procfs_read_link(pid, "root", NULL);
+	char *path = procfs_read_link(pid, name, error);
+
+	return root && path ? root_path_inside(root, path) : path;
+}
+
 static bool look(struct process *process, GError **error)
 {
 	struct process_stat stat;
@@ -133,7 +144,7 @@ static bool look(struct process *process, GError **error)
 	    !check_state(process->pid, &stat, error))
 		return false;
 	process->start_time = stat.start_time;
-	process->exe = procfs_read_link(process->pid, "exe", error);
+	process->exe = read_link_inside(process->pid, "exe", error);
 	if (!process->exe)
 		return false;
 	without_deleted(process->exe);
@@ -209,9 +220,9 @@ uint64_t process_image_token(const struct process *process)
 	return token ? token : 1;
 }
 
-bool process_usage_read(const struct process *process, struct process_usage *usage)
+bool process_usage_of(pid_t pid, uint64_t start_time, struct process_usage *usage)
 {
-	g_autofree char *memory = procfs_read(process->pid, "statm", NULL, NULL);
+	g_autofree char *memory = procfs_read(pid, "statm", NULL, NULL);
 	char *next;
 	struct process_stat stat;
 	uint64_t resident, shared;
@@ -220,8 +231,8 @@ bool process_usage_read(const struct process *process, struct process_usage *usa
 
 	/* statm: total size, then resident pages, then those of files and shared memory. stat has
 	 * the times in ticks of 10 ms; the process's clock has nanoseconds. */
-	if (!memory || !read_stat(process->pid, &stat, NULL) ||
-	    clock_getcpuclockid(process->pid, &clock) != 0 || clock_gettime(clock, &time) < 0)
+	if (!memory || !read_stat(pid, &stat, NULL) || clock_getcpuclockid(pid, &clock) != 0 ||
+	    clock_gettime(clock, &time) < 0)
 		return false;
 	g_ascii_strtoull(memory, &next, 10);
 	resident = g_ascii_strtoull(next, &next, 10);
@@ -230,7 +241,13 @@ bool process_usage_read(const struct process *process, struct process_usage *usa
 	usage->private_bytes = (resident - MIN(shared, resident)) * sysconf(_SC_PAGESIZE);
 	usage->cpu_ns = time.tv_sec * 1000000000ull + time.tv_nsec;
 	usage->threads = stat.threads;
-	return process_is_alive(process);
+	return stat.start_time == start_time && stat.state != 'Z' && stat.state != 'X';
+}
+
+bool process_usage_read(const struct process *process, struct process_usage *usage)
+{
+	return process_usage_of(process->pid, process->start_time, usage) &&
+	       process_is_alive(process);
 }
 
 enum match { MATCH_NONE, MATCH_INODE, MATCH_EXACT };
@@ -256,12 +273,15 @@ char *process_mapping_path(const struct process *process, const struct mapping *
 						  process->pid, mapping->start, mapping->end);
 	g_autofree char *exe = g_strdup_printf("/proc/%d/exe", process->pid);
 	enum match match = MATCH_NONE;
+	struct stat status;
 
 	if (*mapping->path == '/' && !mapping->deleted)
 		match = matches(named, mapping);
 	if (match == MATCH_EXACT)
 		return g_steal_pointer(&named);
-	if (access(mapped, F_OK) == 0)
+	/* Not access(), which asks on behalf of the real user: one that is not root has no
+	 * capabilities there. */
+	if (stat(mapped, &status) == 0)
 		return g_steal_pointer(&mapped);
 	/* map_files needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE; without, a deleted program can
 	 * still be had. */
@@ -271,10 +291,32 @@ char *process_mapping_path(const struct process *process, const struct mapping *
 	return match == MATCH_INODE ? g_steal_pointer(&named) : g_steal_pointer(&mapped);
 }
 
+char *process_working_folder(const struct process *process)
+{
+	return read_link_inside(process->pid, "cwd", NULL);
+}
+
 char *process_root_path(const struct process *process, const char *path)
 {
 	g_autofree char *root = g_strdup_printf("/proc/%d/root", process->pid);
 	g_autofree char *cwd = g_strdup_printf("/proc/%d/cwd", process->pid);
 
 	return root_path_resolve(root, cwd, path);
+}
+
+int process_open_file(const struct process *process, const char *path, int flags)
+{
+	g_autofree char *root = g_strdup_printf("/proc/%d/root", process->pid);
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | (unsigned int)flags,
+		.resolve = RESOLVE_IN_ROOT,
+	};
+	int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd;
+
+	if (folder < 0)
+		return -1;
+	fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
+	close(folder);
+	return fd;
 }

@@ -46,6 +46,9 @@ struct process_usage {
 	uint32_t threads;
 };
 bool process_usage_read(const struct process *process, struct process_usage *usage);
+/* The same of a process that is not kept open. False also when @pid is another process by now:
+ * @start_time is that of struct process. */
+bool process_usage_of(pid_t pid, uint64_t start_time, struct process_usage *usage);
 
 /*
  * A path that this process (pyleak) can open for the file behind @mapping, also when that file was
@@ -56,5 +59,13 @@ char *process_mapping_path(const struct process *process, const struct mapping *
 /* A path to open @path as the target sees it (relative ones from its working directory). g_free()
  * the result. */
 char *process_root_path(const struct process *process, const char *path);
+/*
+ * Opens @path, absolute as the target sees it, for reading; @flags are more of open(2)'s. Unlike a
+ * path of process_root_path() it cannot be led out of the target's root, not even by links that
+ * change meanwhile: for what is shown to people. The descriptor, or -1.
+ */
+int process_open_file(const struct process *process, const char *path, int flags);
+/* The working directory as the target sees it; NULL when it cannot be told. g_free() the result. */
+char *process_working_folder(const struct process *process);
 
 #endif

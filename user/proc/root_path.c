@@ -64,3 +64,16 @@ char *root_path_resolve(const char *root, const char *cwd, const char *path)
 	}
 	return g_string_free(result, false);
 }
+
+char *root_path_inside(const char *root, char *path)
+{
+	size_t length = strlen(root);
+
+	if (strcmp(root, "/") == 0 || strncmp(path, root, length) != 0)
+		return path;
+	if (path[length] == '/')
+		memmove(path, path + length, strlen(path + length) + 1);
+	else if (!path[length])
+		strcpy(path, "/"); /* the root itself: it is longer than that */
+	return path;
+}

@@ -18,4 +18,11 @@
  */
 char *root_path_resolve(const char *root, const char *cwd, const char *path);
 
+/*
+ * @path as a process sees it whose root is @root, both as the kernel shows them to us: without the
+ * root in front. A path outside of it (of a file opened before chroot(2)) stays as it is. Takes
+ * @path, g_free() the result.
+ */
+char *root_path_inside(const char *root, char *path);
+
 #endif

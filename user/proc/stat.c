@@ -8,6 +8,7 @@
 /* Numbers of fields, from 1, as proc_pid_stat(5) counts them. */
 enum {
 	FIELD_STATE = 3,
+	FIELD_PARENT = 4,
 	FIELD_FLAGS = 9,
 	FIELD_THREADS = 20,
 	FIELD_START_TIME = 22,
@@ -38,6 +39,7 @@ bool process_stat_parse(const char *text, struct process_stat *stat)
 		next = end;
 	}
 	stat->kernel_thread = fields[FIELD_FLAGS] & flag_kernel_thread;
+	stat->parent = fields[FIELD_PARENT];
 	stat->threads = fields[FIELD_THREADS];
 	stat->start_time = fields[FIELD_START_TIME];
 	stat->start_code = fields[FIELD_START_CODE];

@@ -9,6 +9,7 @@
 struct process_stat {
 	char state; /* 'R', 'S', ...; 'Z' and 'X' have exited */
 	bool kernel_thread;
+	uint32_t parent; /* pid */
 	uint32_t threads;
 	uint64_t start_time; /* clock ticks since boot */
 	uint64_t start_code; /* addresses; 0 where this user may not know */
