@@ -232,82 +232,88 @@ bool entry_site_find_moved(struct elf_image *image, uint64_t function, unsigned 
 	return true;
 }
 
-/* Finds the only system call in @range at or after @function. */
-static bool find_syscall(const struct elf_image *image, const ZydisDecoder *decoder,
-			 uint64_t function, const struct elf_range *range, struct insn *found)
+/* Whether @insn may write to the register that holds a system call's result, or to one of
+ * @arguments. */
+static bool spoils_syscall(const ZydisDecoder *decoder, const struct insn *insn,
+			   unsigned int arguments)
 {
-	unsigned int count = 0;
-	struct insn insn;
-
-	if (range->end - function > MAX_FUNCTION_SIZE)
-		return false;
-	for (uint64_t address = function; address < range->end; address = insn_end(&insn)) {
-		if (!insn_decode(decoder, image, address, &insn))
-			return false;
-		if (insn.decoded.mnemonic == ZYDIS_MNEMONIC_SYSCALL) {
-			*found = insn;
-			count++;
-		}
-	}
-	return count == 1;
-}
-
-/* Whether the result and arguments of a system call are all still in their registers after @insn.
- */
-static bool keeps_syscall_registers(const ZydisDecoder *decoder, const struct insn *insn)
-{
+	static const ZydisRegister registers[MAX_ARGUMENTS] = {
+		ZYDIS_REGISTER_RDI, ZYDIS_REGISTER_RSI, ZYDIS_REGISTER_RDX,
+		ZYDIS_REGISTER_R10, ZYDIS_REGISTER_R8,	ZYDIS_REGISTER_R9,
+	};
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	unsigned int count = insn_operands(decoder, insn, operands);
 
 	if (count != insn->decoded.operand_count)
-		return false;
+		return true;
 	for (unsigned int i = 0; i < count; i++) {
+		ZydisRegister full;
+
 		if (operands[i].type != ZYDIS_OPERAND_TYPE_REGISTER ||
 		    !(operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
 			continue;
-		switch (insn_full_register(operands[i].reg.value)) {
-		case ZYDIS_REGISTER_RAX:
-		case ZYDIS_REGISTER_RDI:
-		case ZYDIS_REGISTER_RSI:
-		case ZYDIS_REGISTER_RDX:
-		case ZYDIS_REGISTER_R10:
-		case ZYDIS_REGISTER_R8:
-		case ZYDIS_REGISTER_R9:
-			return false;
-		default:
-			break;
-		}
+		full = insn_full_register(operands[i].reg.value);
+		if (full == ZYDIS_REGISTER_RAX)
+			return true;
+		for (unsigned int argument = 0; argument < MAX_ARGUMENTS; argument++)
+			if (arguments & 1u << argument && full == registers[argument])
+				return true;
 	}
-	return true;
+	return false;
 }
 
-bool syscall_site_find(struct elf_image *image, uint64_t function, struct probe_site *site,
-		       GError **error)
+/* The check of the result of the system call that ends at @start. */
+static bool find_check(struct elf_image *image, const ZydisDecoder *decoder, struct elf_range range,
+		       uint64_t start, unsigned int arguments, struct probe_site *site)
 {
+	struct insn insn;
+
+	for (uint64_t address = start; address < range.end; address = insn_end(&insn)) {
+		if (!insn_decode(decoder, image, address, &insn))
+			return false;
+		if (insn_is_jcc(&insn))
+			return !function_jumps_to(image, decoder, range, start, address) &&
+			       set_site(image, &insn, true, site);
+		if (insn_is_control_flow(&insn) || spoils_syscall(decoder, &insn, arguments))
+			return false;
+	}
+	return false;
+}
+
+static unsigned int find_checks(struct elf_image *image, uint64_t function, unsigned int arguments,
+				struct probe_site sites[MOST_SYSCALL_SITES])
+{
+	unsigned int count = 0;
 	ZydisDecoder decoder;
 	struct elf_range range;
-	struct insn syscall, insn;
+	struct insn insn;
 
 	insn_decoder_init(&decoder);
-	if (elf_image_function_at(image, function, &range) &&
-	    find_syscall(image, &decoder, function, &range, &syscall)) {
-		for (uint64_t address = insn_end(&syscall); address < range.end;
-		     address = insn_end(&insn)) {
-			if (!insn_decode(&decoder, image, address, &insn))
-				break;
-			if (insn_is_jcc(&insn) &&
-			    !function_jumps_to(image, &decoder, range, insn_end(&syscall),
-					       address) &&
-			    set_site(image, &insn, true, site))
-				return true;
-			if (insn_is_control_flow(&insn) ||
-			    !keeps_syscall_registers(&decoder, &insn))
-				break;
-		}
+	if (!elf_image_function_at(image, function, &range) ||
+	    range.end - function > MAX_FUNCTION_SIZE)
+		return 0;
+	for (uint64_t address = function; address < range.end; address = insn_end(&insn)) {
+		if (!insn_decode(&decoder, image, address, &insn))
+			return 0;
+		if (insn.decoded.mnemonic != ZYDIS_MNEMONIC_SYSCALL)
+			continue;
+		if (count == MOST_SYSCALL_SITES ||
+		    !find_check(image, &decoder, range, insn_end(&insn), arguments, &sites[count]))
+			return 0;
+		count++;
 	}
-	g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
-		    "the function at 0x%" G_GINT64_MODIFIER
-		    "x is not one system call and a check of its result",
-		    function);
-	return false;
+	return count;
+}
+
+unsigned int syscall_sites_find(struct elf_image *image, uint64_t function, unsigned int arguments,
+				struct probe_site sites[MOST_SYSCALL_SITES], GError **error)
+{
+	unsigned int count = find_checks(image, function, arguments, sites);
+
+	if (!count)
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
+			    "the function at 0x%" G_GINT64_MODIFIER
+			    "x is not system calls and checks of their results",
+			    function);
+	return count;
 }

@@ -44,12 +44,15 @@ bool entry_site_find_moved(struct elf_image *image, uint64_t function, unsigned 
 			   bool for_return, struct probe_site *site,
 			   uint32_t pt_regs_offset[MAX_ARGUMENTS], GError **error);
 
+enum { MOST_SYSCALL_SITES = 4 };
+
 /*
- * For a system call wrapper (mmap, munmap, mremap): the first emulated conditional jump after its
- * `syscall` instruction, where rax is the kernel's result and rdi, rsi, rdx, r10, r8, r9 still hold
- * the arguments. False and @error where the function does not have that shape.
+ * For a system call wrapper (mmap, munmap, mremap): after each of its `syscall` instructions the
+ * first emulated conditional jump, where rax is the kernel's result and those of @arguments still
+ * stand in the registers of a system call (rdi, rsi, rdx, r10, r8, r9). Returns how many there are;
+ * 0 and @error where the function does not have that shape, for one of its system calls.
  */
-bool syscall_site_find(struct elf_image *image, uint64_t function, struct probe_site *site,
-		       GError **error);
+unsigned int syscall_sites_find(struct elf_image *image, uint64_t function, unsigned int arguments,
+				struct probe_site sites[MOST_SYSCALL_SITES], GError **error);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/capabilities.h"
 #include "base/error.h"
 #include "elf/eh_frame.h"
 #include "elf/symbols.h"
@@ -212,6 +213,18 @@ static struct elf_image *load(const struct opening *opening, GError **error)
 	return image;
 }
 
+static void fail_to_open(const struct opening *opening, int code, GError **error)
+{
+	g_autofree char *why = NULL;
+
+	if (code != EACCES && code != EPERM) {
+		fail(opening, PYLEAK_ERROR_FAILED, g_strerror(code), error);
+		return;
+	}
+	why = capabilities_explain_unreadable(capabilities_effective());
+	fail(opening, PYLEAK_ERROR_UNSUPPORTED, why, error);
+}
+
 struct elf_image *elf_image_open(const char *path, GError **error)
 {
 	struct opening opening = { .path = path };
@@ -222,7 +235,7 @@ struct elf_image *elf_image_open(const char *path, GError **error)
 	 * its other end. */
 	opening.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (opening.fd < 0) {
-		fail(&opening, PYLEAK_ERROR_FAILED, g_strerror(errno), error);
+		fail_to_open(&opening, errno, error);
 		return NULL;
 	}
 	if (fstat(opening.fd, &status) < 0 || !S_ISREG(status.st_mode)) {

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "symbolize/names.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cpython/code.h"
+#include "symbolize/merge.h"
 
 enum { MAX_NAME_BYTES = 4096 };
 
 struct names {
 	const struct process *process;
 	const struct interpreter *interpreter;
+	struct native *native; /* NULL: no native frames */
+	enum native_mode mode;
 	GHashTable *codes;  /* address to struct known_code */
 	GHashTable *stacks; /* context id to struct stack */
 	GArray *orphans; /* uint32_t ids of contexts whose code object has given way to another */
@@ -38,13 +42,6 @@ static void free_stack(void *data)
 	stack_free(data);
 }
 
-static char *working_folder(const struct process *process)
-{
-	g_autofree char *link = g_strdup_printf("/proc/%d/cwd", process->pid);
-
-	return g_file_read_link(link, NULL);
-}
-
 struct names *names_new(const struct process *process, const struct interpreter *interpreter)
 {
 	struct names *names = g_new0(struct names, 1);
@@ -54,14 +51,28 @@ struct names *names_new(const struct process *process, const struct interpreter 
 	names->codes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, known_code_free);
 	names->stacks = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, free_stack);
 	names->orphans = g_array_new(false, false, sizeof(uint32_t));
-	names->folder = working_folder(process);
+	names->folder = process_working_folder(process);
 	return names;
+}
+
+void names_set_native(struct names *names, enum native_mode mode, struct address_range interpreter)
+{
+	native_free(names->native);
+	names->native = mode == NATIVE_OFF ? NULL : native_new(names->process, interpreter);
+	names->mode = mode;
+}
+
+void names_add_piece(struct names *names, const struct stack_piece *piece)
+{
+	if (names->native)
+		native_add_piece(names->native, piece);
 }
 
 void names_free(struct names *names)
 {
 	if (!names)
 		return;
+	native_free(names->native);
 	g_hash_table_unref(names->codes);
 	g_hash_table_unref(names->stacks);
 	g_array_unref(names->orphans);
@@ -79,7 +90,8 @@ static const char *absolute_file(const struct names *names, const char *file)
 		return g_intern_string(file);
 	absolute = g_canonicalize_filename(file, names->folder);
 	path = process_root_path(names->process, absolute);
-	return g_intern_string(path && !access(path, F_OK) ? absolute : file);
+	return g_intern_string(path && !faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) ? absolute
+										    : file);
 }
 
 static bool is_of(const struct known_code *code, const struct raw_frame *raw)
@@ -156,22 +168,104 @@ static bool is_trampoline(const struct frame *frame)
 	return !strcmp(frame->function, "<interpreter trampoline>");
 }
 
-uint32_t names_add(struct names *names, const struct context_event *event,
-		   const struct raw_frame *frames)
-{
-	struct stack *stack = g_new0(struct stack, 1);
-	uint32_t unnamed = 0;
+/* The named Python frames of a context, and how C and they have called each other. */
+struct python_part {
+	struct frame frames[PYLEAK_MAX_FRAMES];
+	struct python_run runs[PYLEAK_MAX_FRAMES + 1];
+	uint32_t count, run_count;
+};
 
-	stack->frames = g_new0(struct frame, event->count + 1);
-	stack->truncated = event->truncated;
-	for (uint32_t i = 0; i < event->count; i++) {
-		struct frame *frame = &stack->frames[stack->count];
+static void end_run(struct python_part *part, uint64_t address)
+{
+	part->runs[part->run_count++] = (struct python_run){ part->count, address };
+}
+
+/*
+ * Names the frames and tells their runs. Before 3.11 each frame has a call of the loop to itself;
+ * later @event says where C stood in between.
+ */
+static uint32_t name_python(struct names *names, const struct context_event *event,
+			    const struct raw_frame *frames, struct python_part *part)
+{
+	const struct python_layout *layout =
+		names->interpreter ? &names->interpreter->layout : NULL;
+	bool entries = layout && (layout->frame_owner || layout->frame_is_entry);
+	uint32_t unnamed = 0, entry = 0, entry_count = MIN(event->entry_count, PYLEAK_MAX_ENTRIES);
+
+	for (uint32_t i = 0; i < MIN(event->count, PYLEAK_MAX_FRAMES); i++) {
+		struct frame *frame = &part->frames[part->count];
 
 		unnamed += !name_frame(names, event->context, &frames[i], frame);
-		stack->count += !is_trampoline(frame);
+		part->count += !is_trampoline(frame);
+		if (!entries)
+			end_run(part, 0);
+		/* More than one without a Python frame between them would not fit, and says
+		 * nothing. */
+		while (entries && entry < entry_count &&
+		       PYLEAK_ENTRY_FRAME(event->entries[entry]) <= i + 1) {
+			if (!part->run_count || part->runs[part->run_count - 1].end < part->count)
+				end_run(part, PYLEAK_ENTRY_ADDRESS(event->entries[entry]));
+			entry++;
+		}
+	}
+	if (part->count && (!part->run_count || part->runs[part->run_count - 1].end < part->count))
+		end_run(part, 0);
+	if (part->run_count && !part->runs[0].address)
+		part->runs[0].address = event->loop;
+	return unnamed;
+}
+
+/* Unwinds the native part and puts both in one order. */
+static void merge_native(struct names *names, const struct context_event *event,
+			 struct python_part *part, struct stack *stack, struct names_missed *missed)
+{
+	uint64_t last = names->mode == NATIVE_LEAF && part->run_count ? part->runs[0].address : 0;
+	g_autoptr(GArray) frames = g_array_new(false, true, sizeof(struct frame));
+	enum unwind_end end = UNWIND_COMPLETE;
+	g_autoptr(GArray) lines =
+		names->native ? native_take(names->native, event, last, &end) : NULL;
+	struct merge merge = {
+		.mode = lines ? names->mode : NATIVE_OFF,
+		.family = event->family,
+		.native = lines ? (const struct native_line *)(void *)lines->data : NULL,
+		.native_count = lines ? lines->len : 0,
+		.python = part->frames,
+		.runs = part->runs,
+		.run_count = part->run_count,
+	};
+
+	if (lines)
+		stack->native =
+			merge_is_foreign(&merge) ? NATIVE_PART_FOREIGN : NATIVE_PART_INTERPRETER;
+	merge_stacks(&merge, frames);
+	stack->count = frames->len;
+	stack->frames = g_memdup2(frames->data, frames->len * sizeof(struct frame));
+	/* What is beyond the Python frame is not wanted by leaf. */
+	if (names->mode == NATIVE_LEAF && part->run_count && merge_reaches_python(&merge))
+		return;
+	missed->native_cut = end == UNWIND_CUT;
+	missed->native_no_unwind = end == UNWIND_NO_RULES;
+}
+
+struct names_missed names_add(struct names *names, const struct context_event *event,
+			      const struct raw_frame *frames)
+{
+	g_autofree struct python_part *part = g_new0(struct python_part, 1);
+	struct stack *stack = g_new0(struct stack, 1);
+	const struct stack *known = names_stack(names, event->context);
+	struct names_missed missed = { 0 };
+
+	missed.unnamed = name_python(names, event, frames, part);
+	merge_native(names, event, part, stack, &missed);
+	stack->truncated = event->truncated ||
+			   (!part->count && (missed.native_cut || missed.native_no_unwind));
+	/* One path has to stand for all of a context: one that leaves the interpreter says more. */
+	if (event->again && known && known->native >= stack->native) {
+		stack_free(stack);
+		return (struct names_missed){ 0 };
 	}
 	g_hash_table_replace(names->stacks, GUINT_TO_POINTER(event->context), stack);
-	return unnamed;
+	return missed;
 }
 
 const struct stack *names_stack(const struct names *names, uint32_t context)
@@ -187,6 +281,8 @@ GArray *names_forget_dead_code(struct names *names)
 
 	if (!process_is_alive(names->process))
 		return contexts;
+	if (names->native)
+		native_refresh(names->native);
 	g_array_append_vals(contexts, names->orphans->data, names->orphans->len);
 	g_array_set_size(names->orphans, 0);
 	g_hash_table_iter_init(&iterator, names->codes);

@@ -14,6 +14,7 @@
 #include "bpf/abi.h"
 #include "cpython/interpreter.h"
 #include "proc/process.h"
+#include "symbolize/native.h"
 #include "symbolize/stack.h"
 
 struct names;
@@ -23,10 +24,19 @@ struct names;
 struct names *names_new(const struct process *process, const struct interpreter *interpreter);
 void names_free(struct names *names);
 
-/* Resolves the stack of a context. Returns how many of its frames stay without a name because they
- * could not be read. */
-uint32_t names_add(struct names *names, const struct context_event *event,
-		   const struct raw_frame *frames);
+/* From now on stacks have native frames by @mode. @interpreter: where its code is. */
+void names_set_native(struct names *names, enum native_mode mode, struct address_range interpreter);
+/* A part of the native stack of a context that is about to come. Copied. */
+void names_add_piece(struct names *names, const struct stack_piece *piece);
+
+struct names_missed {
+	uint32_t unnamed; /* Python frames without a name because they could not be read */
+	bool native_cut, native_no_unwind; /* see LOST_NATIVE_CUT and LOST_NATIVE_NO_UNWIND */
+};
+
+/* Resolves the stack of a context: Python frames, and native ones if they are wanted. */
+struct names_missed names_add(struct names *names, const struct context_event *event,
+			      const struct raw_frame *frames);
 
 /* The stack of a context, owned by @names; NULL while it is unknown. */
 const struct stack *names_stack(const struct names *names, uint32_t context);

@@ -42,9 +42,9 @@ void sources_free(struct sources *sources)
  * The name is the target's to choose: a pipe or device must neither block nor be read, and most
  * files of /proc, which may never end, say that they are empty.
  */
-static char *read_file(const char *path)
+static char *read_file(const struct process *process, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = process_open_file(process, path, O_NOCTTY | O_NONBLOCK);
 	g_autofree char *text = NULL;
 	size_t length = 0;
 	struct stat status;
@@ -70,8 +70,7 @@ static char *read_file(const char *path)
 
 static char **read_lines(const struct process *process, const char *file)
 {
-	g_autofree char *path = *file == '/' ? process_root_path(process, file) : NULL,
-			*text = path ? read_file(path) : NULL;
+	g_autofree char *text = *file == '/' ? read_file(process, file) : NULL;
 
 	return text ? g_strsplit(text, "\n", -1) : NULL;
 }

@@ -20,10 +20,17 @@ struct frame {
 	uint64_t offset;    /* native: bytes into the module's link-time addresses */
 };
 
+enum native_part {
+	NATIVE_PART_UNKNOWN,
+	NATIVE_PART_INTERPRETER, /* only the interpreter's own code */
+	NATIVE_PART_FOREIGN,	 /* other code as well */
+};
+
 struct stack {
 	struct frame *frames; /* leaf first */
 	uint32_t count;
-	bool truncated; /* callers beyond the last frame were cut */
+	bool truncated;		 /* callers beyond the last frame were cut */
+	enum native_part native; /* below the innermost Python frame, shown or folded away */
 };
 
 void stack_free(struct stack *stack);
