@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Source: struct _Py_DebugOffsets, Include/internal/pycore_runtime.h of 3.13.0,
- * pycore_debug_offsets.h of 3.14. Every member is a 64-bit word; positions below count words from
- * the cookie.
+ * pycore_debug_offsets.h of 3.14 and 3.15. Every member is a 64-bit word; positions below count
+ * words from the cookie.
  */
 #include "cpython/debug_offsets.h"
 
@@ -31,7 +31,7 @@ enum { CODE_WINDOW = 256, OBJECT_WINDOW = 4096 };
 struct published_layout {
 	int minor;
 	uint8_t runtime, runtime_head;
-	uint8_t interp, interp_next, interp_threads;
+	uint8_t interp, interp_next, interp_threads, interp_gc; /* gc: 0 where it is of no use */
 	uint8_t tstate, tstate_next, tstate_interp, tstate_frame, tstate_thread_id, tstate_native;
 	uint8_t frame, frame_previous, frame_executable, frame_instruction, frame_owner;
 	uint8_t code, code_filename, code_name, code_qualname, code_linetable, code_firstlineno,
@@ -48,6 +48,7 @@ static const struct published_layout layouts[] = {
 	  .interp = 6,
 	  .interp_next = 8,
 	  .interp_threads = 9,
+	  .interp_gc = 10,
 	  .tstate = 19,
 	  .tstate_next = 21,
 	  .tstate_interp = 22,
@@ -78,7 +79,6 @@ static const struct published_layout layouts[] = {
 	  .unicode_state = 68,
 	  .unicode_length = 69,
 	  .unicode_ascii_size = 70 },
-	/* not checked against an interpreter: none at hand */
 	{ .minor = 14,
 	  .runtime = 3,
 	  .runtime_head = 5,
@@ -115,6 +115,42 @@ static const struct published_layout layouts[] = {
 	  .unicode_state = 78,
 	  .unicode_length = 79,
 	  .unicode_ascii_size = 80 },
+	{ .minor = 15,
+	  .runtime = 3,
+	  .runtime_head = 5,
+	  .interp = 6,
+	  .interp_next = 8,
+	  .interp_threads = 9,
+	  .tstate = 22,
+	  .tstate_next = 24,
+	  .tstate_interp = 25,
+	  .tstate_frame = 26,
+	  .tstate_thread_id = 30,
+	  .tstate_native = 31,
+	  .frame = 39,
+	  .frame_previous = 40,
+	  .frame_executable = 41,
+	  .frame_instruction = 42,
+	  .frame_owner = 44,
+	  .code = 47,
+	  .code_filename = 48,
+	  .code_name = 49,
+	  .code_qualname = 50,
+	  .code_linetable = 51,
+	  .code_firstlineno = 52,
+	  .code_adaptive = 56,
+	  .object = 58,
+	  .object_type = 59,
+	  .type = 60,
+	  .type_name = 61,
+	  .type_flags = 63,
+	  .bytes = 86,
+	  .bytes_size = 87,
+	  .bytes_data = 88,
+	  .unicode = 89,
+	  .unicode_state = 90,
+	  .unicode_length = 91,
+	  .unicode_ascii_size = 92 },
 };
 
 static uint64_t word_at(const uint8_t *bytes, unsigned int index)
@@ -184,9 +220,13 @@ static bool take_all(const uint8_t *bytes, const struct published_layout *l,
 		{ FACT(unicode_ascii_data), l->unicode_ascii_size, l->unicode, 1, OBJECT_WINDOW },
 	};
 
+	const struct published_offset gc = { FACT(interp_gc), l->interp_gc, l->interp, 8, 0 };
+
 	for (size_t i = 0; i < G_N_ELEMENTS(offsets); i++)
 		if (!take(bytes, &offsets[i], facts))
 			return false;
+	if (l->interp_gc && !take(bytes, &gc, facts))
+		return false;
 	/* PyCompactUnicodeObject adds utf8_length and utf8 to PyASCIIObject
 	 * (Include/cpython/unicodeobject.h). */
 	facts->unicode_compact_data = facts->unicode_ascii_data + 16;

@@ -14,7 +14,7 @@
 #include "cpython/facts.h"
 
 /* Bytes of _Py_DebugOffsets that are needed of any version. */
-enum { DEBUG_OFFSETS_SIZE = 648 };
+enum { DEBUG_OFFSETS_SIZE = 888 };
 
 /* Whether @bytes begin with the cookie "xdebugpy". */
 bool debug_offsets_present(const uint8_t *bytes, size_t length);

@@ -9,7 +9,7 @@
  *   Builds of 2.7, 3.6 and 3.7 align to 8 or to 16 (bpo-27987 came with 3.7.4; distributors and
  * pyenv carry it back), so for these user/cpython/interpreter.c looks at the process.
  * - the owner values: enum _frameowner, Include/internal/pycore_frame.h (3.12, 3.13),
- * pycore_interpframe_structs.h (3.14).
+ * pycore_interpframe_structs.h (3.14, 3.15).
  */
 #include "cpython/facts.h"
 
@@ -23,12 +23,14 @@
 	.unicode_length = 16, .unicode_state = 32, .unicode_ascii_data = 40,                       \
 	.unicode_compact_data = 56
 #define OBJECTS	  .object_type = 8, .type_name = 24, .type_flags = 168, .bytes_size = 16
+#define COLLECTOR .gc_enabled = 12, .gc_generations = 24, .gc_count = 20, .gc_stats = 128
 #define POOLS_4K  .pool_size = 4096, .arena_size = 256 * 1024
 #define POOLS_16K .pool_size = 16384, .pool_alignment = 16, .arena_size = 1024 * 1024
 
 static const struct python_facts rows[] = {
 	{ .major = 2,
 	  .minor = 7,
+	  .gc_count = 36, /* alone of no use: the generations are a static */
 	  .interp_next = 0,
 	  .interp_tstate_head = 8,
 	  .tstate_next = 0,
@@ -55,6 +57,7 @@ static const struct python_facts rows[] = {
 	  POOLS_4K },
 	{ .major = 3,
 	  .minor = 6,
+	  .gc_count = 36, /* alone of no use: the generations are a static */
 	  .interp_next = 0,
 	  .interp_tstate_head = 8,
 	  .tstate_next = 8,
@@ -80,6 +83,11 @@ static const struct python_facts rows[] = {
 	{ .major = 3,
 	  .minor = 7,
 	  .runtime_interpreters_head = 24,
+	  .runtime_gc = 320,
+	  .gc_enabled = 12,
+	  .gc_generations = 32,
+	  .gc_count = 36,
+	  .gc_stats = 240,
 	  .interp_next = 0,
 	  .interp_tstate_head = 8,
 	  .tstate_next = 8,
@@ -106,6 +114,8 @@ static const struct python_facts rows[] = {
 	{ .major = 3,
 	  .minor = 8,
 	  .runtime_interpreters_head = 32,
+	  .runtime_gc = 344,
+	  COLLECTOR,
 	  .interp_next = 0,
 	  .interp_tstate_head = 8,
 	  .tstate_next = 8,
@@ -131,6 +141,8 @@ static const struct python_facts rows[] = {
 	{ .major = 3,
 	  .minor = 9,
 	  .runtime_interpreters_head = 32,
+	  .interp_gc = 616,
+	  COLLECTOR,
 	  .interp_next = 0,
 	  .interp_tstate_head = 8,
 	  .tstate_next = 8,
@@ -156,6 +168,8 @@ static const struct python_facts rows[] = {
 	{ .major = 3,
 	  .minor = 10,
 	  .runtime_interpreters_head = 32,
+	  .interp_gc = 616,
+	  COLLECTOR,
 	  .interp_next = 0,
 	  .interp_tstate_head = 8,
 	  .tstate_next = 8,
@@ -180,6 +194,8 @@ static const struct python_facts rows[] = {
 	{ .major = 3,
 	  .minor = 11,
 	  .runtime_interpreters_head = 40,
+	  .interp_gc = 648,
+	  COLLECTOR,
 	  .interp_next = 0,
 	  .interp_tstate_head = 16,
 	  .tstate_next = 8,
@@ -192,6 +208,7 @@ static const struct python_facts rows[] = {
 	  .frame_code = 32,
 	  .frame_previous = 48,
 	  .frame_instruction = 56,
+	  .frame_is_entry = 68,
 	  .instruction = INSTRUCTION_POINTER,
 	  .code_filename = 112,
 	  .code_name = 120,
@@ -210,6 +227,8 @@ static const struct python_facts rows[] = {
 	  .runtime_interpreters_head = 40,
 	  .runtime_allocators = 96,
 	  .runtime_obj_arena = 360,
+	  .interp_gc = 112,
+	  COLLECTOR,
 	  .interp_next = 0,
 	  .interp_tstate_head = 72,
 	  .tstate_next = 8,
@@ -244,6 +263,8 @@ static const struct python_facts rows[] = {
 	  .runtime_interpreters_head = 632,
 	  .runtime_allocators = 704,
 	  .runtime_obj_arena = 976,
+	  .interp_gc = 7400,
+	  COLLECTOR,
 	  .interp_next = 7264,
 	  .interp_tstate_head = 7344,
 	  .tstate_next = 8,
@@ -278,6 +299,17 @@ static const struct python_facts rows[] = {
 	  .owner_boundary_min = 3, /* FRAME_OWNED_BY_INTERPRETER */
 	  .owner_boundary_max = 4, /* FRAME_OWNED_BY_CSTACK */
 	  .code_tag_mask = 3,	   /* _PyStackRef, Include/internal/pycore_stackref.h */
+	  .instruction = INSTRUCTION_POINTER,
+	  .lines = LINES_LOCATIONS,
+	  .instruction_unit = 1,
+	  POOLS_16K },
+	{ .major = 3,
+	  .minor = 15,
+	  .published = PUBLISHED_ONLY,
+	  .chain = CHAIN_CURRENT,
+	  .owner_boundary_min = 3, /* FRAME_OWNED_BY_INTERPRETER, the last one */
+	  .owner_boundary_max = 3,
+	  .code_tag_mask = 3,
 	  .instruction = INSTRUCTION_POINTER,
 	  .lines = LINES_LOCATIONS,
 	  .instruction_unit = 1,

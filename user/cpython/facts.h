@@ -29,6 +29,12 @@ struct python_facts {
 		runtime_allocators; /* of allocators.standard.raw; 0: statics instead, or unknown */
 	uint32_t runtime_obj_arena; /* of allocators.obj_arena; 0: a static instead, or unknown */
 	/*
+	 * The cyclic collector: its state in _PyRuntime or in the interpreter (0: not there), and
+	 * in that the switch, the first generation, the statistics; in a generation its count.
+	 * All 0: unknown.
+	 */
+	uint32_t runtime_gc, interp_gc, gc_enabled, gc_generations, gc_count, gc_stats;
+	/*
 	 * The process publishes its offsets (_Py_DebugOffsets, 3.13 on). PUBLISHED_ONLY: the row
 	 * has no struct offsets of its own, so a process that does not publish them is not
 	 * supported.
@@ -41,6 +47,7 @@ struct python_facts {
 	enum frame_chain chain;
 	uint32_t frame_code, frame_previous, frame_instruction, frame_owner;
 	uint32_t owner_boundary_min, owner_boundary_max;
+	uint32_t frame_is_entry; /* only in 3.11; 0 elsewhere */
 	uint32_t code_tag_mask;
 	enum instruction_kind instruction;
 	/* PyCodeObject */

@@ -38,7 +38,7 @@ static bool take_version(struct interpreter *interpreter, const struct process *
 	if (!python_version_detect(interpreter->image, interpreter->path, &version)) {
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
 			    "cannot tell the Python version of process %d (%s); pyleak knows "
-			    "CPython 2.7 and 3.6 to 3.14",
+			    "CPython 2.7 and 3.6 to 3.15",
 			    process->pid, interpreter->path);
 		return false;
 	}
@@ -46,7 +46,7 @@ static bool take_version(struct interpreter *interpreter, const struct process *
 	if (!row) {
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
 			    "process %d runs Python %s, which pyleak does not know; it knows 2.7 "
-			    "and 3.6 to 3.14",
+			    "and 3.6 to 3.15",
 			    process->pid, version.text);
 		return false;
 	}
@@ -206,6 +206,7 @@ static void fill_layout(struct interpreter *interpreter)
 	layout->frame_owner = facts->frame_owner;
 	layout->owner_boundary_min = facts->owner_boundary_min;
 	layout->owner_boundary_max = facts->owner_boundary_max;
+	layout->frame_is_entry = facts->frame_is_entry;
 	layout->code_tag_mask = facts->code_tag_mask;
 	layout->code_filename = facts->code_filename;
 	layout->code_name = facts->code_qualname ? facts->code_qualname : facts->code_name;

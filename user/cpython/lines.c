@@ -81,7 +81,7 @@ static int32_t read_signed_varint(struct cursor *cursor)
 	return value & 1 ? -(int32_t)(value >> 1) : (int32_t)(value >> 1);
 }
 
-/* Kinds of entries: enum _PyCodeLocationInfoKind, Include/internal/pycore_code.h, 3.11 to 3.14. */
+/* Kinds of entries: enum _PyCodeLocationInfoKind, Include/internal/pycore_code.h, 3.11 to 3.15. */
 enum {
 	LOCATION_ONE_LINE_0 = 10, /* 10, 11, 12: a line step of 0, 1, 2 */
 	LOCATION_ONE_LINE_2 = 12,

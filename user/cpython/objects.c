@@ -6,7 +6,7 @@
 
 #include "cpython/code.h"
 
-/* PyASCIIObject.state, Include/cpython/unicodeobject.h, the same bits from 3.6 to 3.14 (not in
+/* PyASCIIObject.state, Include/cpython/unicodeobject.h, the same bits from 3.6 to 3.15 (not in
  * free-threaded builds). */
 #define STATE_KIND(state)    ((state) >> 2 & 7)
 #define STATE_COMPACT(state) ((state) >> 5 & 1)

@@ -11,7 +11,7 @@
 #include "cpython/facts.h"
 #include "proc/memory.h"
 
-/* tp_flags of Include/object.h, the same from 2.7 to 3.14: fast subclass checks. */
+/* tp_flags of Include/object.h, the same from 2.7 to 3.15: fast subclass checks. */
 enum {
 	TYPE_FLAG_BYTES = 1 << 27,   /* bytes; 2.7: str */
 	TYPE_FLAG_UNICODE = 1 << 28, /* str; 2.7: unicode */

@@ -44,14 +44,30 @@ bool pool_parse(const struct pool_geometry *geometry, uint64_t address, const ui
 bool pool_block_is_live(const struct pool *pool, uint64_t block);
 
 /*
- * Reads every pool of the process: each anonymous rw mapping in large pieces, each pool-aligned
- * address that looks like a pool. Calls @visit for each, in ascending order of address; the pool is
- * borrowed for the call. A false return ends the walk. Returns the number of pools, or -1 when
- * nothing could be read.
+ * Reads every pool of the process: of each anonymous rw mapping what is populated, each
+ * pool-aligned address that looks like a pool. Calls @visit for each, in ascending order of
+ * address; the pool is borrowed for the call. A false return ends the walk. Returns the number of
+ * pools, or -1 when nothing could be read.
  */
 typedef bool (*pool_visit)(const struct pool *pool, void *context);
 int64_t pools_walk(const struct memory *memory, const struct maps *maps,
 		   const struct pool_geometry *geometry, pool_visit visit, void *context);
+
+/* What pymalloc holds, as a walk found it. */
+struct pools_totals {
+	uint64_t pools_in_use;
+	uint64_t pools;	     /* also those that are free again */
+	uint64_t held_bytes; /* whole arenas, with what was never touched of them */
+	uint64_t used_bytes; /* blocks handed out */
+	/* Free blocks of pools in use, and free pools: memory that was touched and serves nothing.
+	 */
+	uint64_t free_bytes;
+};
+/* The same, with a sum. Pools too busy to be visited are in @totals. */
+int64_t pools_walk_totals(const struct memory *memory, const struct maps *maps,
+			  const struct pool_geometry *geometry, pool_visit visit, void *context,
+			  struct pools_totals *totals);
+
 /* Reads one pool. False when there is none (any more). */
 bool pool_read(const struct memory *memory, const struct pool_geometry *geometry, uint64_t address,
 	       struct pool *pool);

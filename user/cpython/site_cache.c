@@ -48,7 +48,12 @@ static int folder_open(const char *folder)
 
 static int default_folder_open(void)
 {
-	int fd = geteuid() == 0 ? folder_open("/var/cache/pyleak") : -1;
+	/* Set by systemd for a unit with CacheDirectory=; a list, of which the first is ours. */
+	g_auto(GStrv) given = g_strsplit(g_getenv("CACHE_DIRECTORY") ?: "", ":", 2);
+	int fd = given[0] && *given[0] == '/' ? folder_open(given[0]) : -1;
+
+	if (fd < 0 && geteuid() == 0)
+		fd = folder_open("/var/cache/pyleak");
 	if (fd >= 0)
 		return fd;
 	g_autofree char *folder = g_build_filename(g_get_user_cache_dir(), "pyleak", NULL);
