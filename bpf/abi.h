@@ -21,10 +21,15 @@ enum {
 	PYLEAK_POOL_HEADER_SIZE = 48, /* sizeof(struct pool_header), CPython 2.7 to 3.15 */
 	PYLEAK_MAX_ALLOCATORS = 8,    /* address ranges of malloc implementations in one process */
 	PYLEAK_MAX_TARGETS = 1024,
-	PYLEAK_TIMED_EVERY = 64,    /* events of a thread, of which one is timed; a power of two */
-	PYLEAK_BIRTH_LOGS = 8,	    /* windows that can be open at once */
-	PYLEAK_BIRTHS = 16384,	    /* blocks that a log holds */
-	PYLEAK_RETIRE_BATCH = 4096, /* dead blocks handed to the kernel side in one go */
+	PYLEAK_MAX_FOLLOWED = 16384, /* processes whose children are told of */
+	PYLEAK_TIMED_EVERY = 64,     /* events of a thread, of which one is timed; a power of two */
+	PYLEAK_BIRTH_LOGS = 16,	     /* windows that can be open at once */
+	PYLEAK_BIRTHS = 8192,	     /* blocks that a log holds */
+	PYLEAK_BIRTH_WORDS = 6,	     /* of a block's beginning: where the type of an object is */
+	PYLEAK_RETIRE_BATCH = 4096,  /* dead blocks handed to the kernel side in one go */
+	PYLEAK_STACK_PIECE = 1024,   /* bytes of native stack sent at once; a power of two */
+	PYLEAK_MAX_ENTRIES = 32,     /* calls of the interpreter from C that a stack tells apart */
+	PYLEAK_MAX_PATHS = 4,	     /* native paths sent of a pymalloc context */
 };
 
 /* Where memory comes from. */
@@ -53,6 +58,11 @@ enum lost_reason {
 	LOST_THREAD_STORAGE,   /* an event without room for the thread's state */
 	LOST_CODE_UNREADABLE, /* a frame without a name: its code object was gone before it was read
 				 (counted in user space) */
+	LOST_NATIVE_FULL,     /* a new stack sent without its native part, which comes with a later
+				 allocation: the ring buffer was half full */
+	LOST_NATIVE_CUT,      /* the native part of a stack, cut where no more of it had been copied
+				 (counted in user space, like the next) */
+	LOST_NATIVE_NO_UNWIND, /* the same, cut at code that does not say how to unwind it */
 	LOST_COUNT,
 };
 
@@ -93,6 +103,8 @@ struct python_layout {
 	__u32 owner_boundary_min; /* owner values from here to owner_boundary_max are boundaries, to
 				     be skipped */
 	__u32 owner_boundary_max;
+	__u32 frame_is_entry; /* of the bool that says that C called this frame's loop (3.11); 0:
+				 there is none */
 	__u32 code_tag_mask; /* low bits of the code pointer that are not address (3.14: 3 and such)
 			      */
 	__u32 pool_size;     /* 4096 or 16384 */
@@ -100,8 +112,7 @@ struct python_layout {
 	__u32 arena_size;
 	__u32 code_filename, code_name; /* of the pointers that tell a code object from a later one
 					   at its address */
-	__u32 reserved;
-	__u64 arena_alloc; /* address of the function that maps arenas; 0: unknown */
+	__u64 arena_alloc;		/* address of the function that maps arenas; 0: unknown */
 	__u64 none_object; /* address of None where a frame's code may be None; 0: unknown */
 };
 
@@ -131,7 +142,7 @@ struct pending_slow_path {
 /* A traced process. User space writes it before arming; @pending, @lost and the sums are the kernel
  * side's. */
 struct target {
-	__u32 tgid;	  /* as in the initial pid namespace; 0: a free slot */
+	__u32 tgid;	  /* as in the tracer's pid namespace; 0: a free slot */
 	__u32 armed;	  /* bit per family: count its events */
 	__u32 armings;	  /* how often families have been armed: a malloc call from before is not
 			     waited for */
@@ -164,10 +175,20 @@ struct target {
 	__u32 limited;
 	__u32 event_cost_ns;
 	__s64 budget_ns[FAMILY_COUNT];
-	/* The open window's log of births: which of the PYLEAK_BIRTH_LOGS, from 1 (0: none), and
-	 * how many there were. */
+	__u64 dried_ns[FAMILY_COUNT]; /* when that was, CLOCK_MONOTONIC; 0: not yet */
+	/*
+	 * The open window's log of births: which of the PYLEAK_BIRTH_LOGS, from 1 (0: none), and
+	 * how many there were. A log that is full takes no more, or, where @birth_ring, the next
+	 * take the places of the first.
+	 */
 	__u32 birth_log[FAMILY_COUNT];
 	__u32 birth_count[FAMILY_COUNT];
+	__u32 birth_ring[FAMILY_COUNT];
+	__u32 reserved;
+	/* Of a new stack's native part so many bytes are copied at most; 0: no native frames. */
+	__u32 native_bytes;
+	__u32 native_full; /* copy it to the thread's first frame, not just to the Python frame */
+	__u64 sent_ns[FAMILY_COUNT]; /* time taken to send new stacks, which is not in @timed_ns */
 	__u64 lost[LOST_COUNT];
 };
 
@@ -199,18 +220,60 @@ struct traced_context {
 	__u32 family;
 	__u64 alloc_blocks, alloc_bytes;
 	__u64 free_blocks, free_bytes; /* seen or learnt by reading */
-	__u32 sent;		       /* its stack has been sent */
-	__u32 reserved;
+	__u32 sent;		       /* how often its stack has been sent */
+	__u32 paths;		       /* native paths that were sent, a bit of a hash each */
 };
 
-/* What the ring buffer carries: the stack of a context, once, when it is new. @count frames follow,
- * leaf first. */
+/* What a record in the ring buffer is. */
+enum event_kind {
+	EVENT_CONTEXT,	   /* struct context_event */
+	EVENT_STACK_PIECE, /* struct stack_piece; those of a stack come before its context */
+};
+
+/* What unwinding starts from; names as in struct pt_regs. */
+struct native_registers {
+	__u64 ip, sp, bp, bx, r12, r13, r14, r15;
+};
+
+/*
+ * A call of the interpreter's loop from C: between Python frames @frame - 1 and @frame, leaf first,
+ * C stands. @address lies in the native frame of the loop; 0: not known.
+ */
+#define PYLEAK_ENTRY(address, frame) (((__u64)(frame) << 48) | ((address) & ((1ULL << 48) - 1)))
+#define PYLEAK_ENTRY_ADDRESS(entry)  ((entry) & ((1ULL << 48) - 1))
+#define PYLEAK_ENTRY_FRAME(entry)    ((__u32)((entry) >> 48))
+
+/*
+ * The stack of a context, when it is new; of pymalloc, whose contexts do not differ by native path,
+ * a few times more with another path (@again). @count frames follow, leaf first.
+ */
 struct context_event {
+	__u32 kind;
 	__u32 context;
 	__u32 target;
 	__u16 family;
 	__u16 count;
-	__u32 truncated; /* frames were cut (deeper than PYLEAK_MAX_FRAMES, or unreadable) */
+	__u32 truncated;   /* frames were cut (deeper than PYLEAK_MAX_FRAMES, or unreadable) */
+	__u32 entry_count; /* of @entries; those beyond PYLEAK_MAX_ENTRIES are not told */
+	__u32 again;
+	__u32 reserved;
+	__u64 stamp;	  /* tells the pieces of this stack from those of another attempt */
+	__u64 native_end; /* the native stack was copied up to here; 0: not at all */
+	__u64 loop; /* address in the native frame that runs the innermost Python frame; 0: not
+		       known */
+	struct native_registers registers;
+	__u64 entries[PYLEAK_MAX_ENTRIES]; /* PYLEAK_ENTRY */
+};
+
+/* A part of a native stack. Parts that could not be read are not sent. */
+struct stack_piece {
+	__u32 kind;
+	__u32 context;
+	__u64 stamp;
+	__u64 address;
+	__u32 length; /* of @bytes */
+	__u32 target;
+	__u8 bytes[PYLEAK_STACK_PIECE];
 };
 
 /*
@@ -230,7 +293,10 @@ enum malloc_function {
 	MALLOC_POSIX,	     /* f(&result, alignment, size) */
 };
 
-/* What a site of the mmap family is, as its cookie. */
+/* A site of the mmap family, as its cookie: what it is, and how far above the stack pointer the
+ * return address is. */
+#define PYLEAK_MMAP_COOKIE(function, return_slot) ((__u64)(function) | (__u64)(return_slot) << 8)
+
 enum mmap_function {
 	MMAP_MAP,
 	MMAP_UNMAP,
@@ -241,7 +307,26 @@ enum mmap_function {
 struct birth {
 	__u64 key;
 	__u64 tag;
-	__u64 size; /* bytes, as in struct block */
+	__u32 size; /* bytes, as in struct block, at most UINT32_MAX */
+	/*
+	 * pymalloc: how many bytes of @words hold what the block held at the next allocation of its
+	 * thread, when it had just been initialised; 0: there was none.
+	 */
+	__u32 content;
+	__u64 words[PYLEAK_BIRTH_WORDS];
+};
+
+/* What happens to processes: see bpf/lifecycle.h. Ids are as in the initial pid namespace. */
+enum lifecycle {
+	LIFECYCLE_FORK, /* @pid is a new process, @parent made it */
+	LIFECYCLE_EXEC, /* @pid runs another program now */
+	LIFECYCLE_EXIT, /* @pid has gone */
+};
+
+struct lifecycle_event {
+	__u32 kind; /* enum lifecycle */
+	__u32 pid, parent;
+	__u32 reserved;
 };
 
 /* Blocks found dead by reading, for the program that retires them: only an entry that still has

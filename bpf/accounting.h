@@ -36,29 +36,85 @@ static long identify_step(__u64 step, struct identify *identify)
 	return 0;
 }
 
-static __noinline void send_stack(struct event *event, struct traced_context *context, __u32 id)
+/* Known to the nanosecond, so it does not go into the sample of timed events. */
+static __always_inline void charge_sending(struct event *event, __u32 family, __u64 ns)
+{
+	event->began_ns += ns;
+	if (family >= FAMILY_COUNT)
+		return;
+	__sync_fetch_and_add(&event->target->sent_ns[family], ns);
+	spend(event->target, family, ns);
+}
+
+/*
+ * Does not begin what will not fit, which would be tried anew at every allocation; and leaves out
+ * the native part, which is the larger one, while there is little room.
+ */
+static __always_inline bool has_room(struct event *event, const struct traced_context *context,
+				     bool *native)
+{
+	__u64 used = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	__u64 size = bpf_ringbuf_query(&events, BPF_RB_RING_SIZE);
+
+	*native = event->target->native_bytes && used <= size / 2;
+	if (used > size / 8 * 7) {
+		lose(event->target, LOST_EVENTS_FULL);
+		return false;
+	}
+	if (event->target->native_bytes && !*native) {
+		if (context->sent)
+			return false;
+		lose(event->target, LOST_NATIVE_FULL);
+	}
+	return true;
+}
+
+static __always_inline void fill_event(struct event *event, const struct traced_context *context,
+				       __u32 id, __u64 stamp)
 {
 	struct thread *thread = event->thread;
-	__u32 count = thread->walk_count, length;
-	struct identify identify = { .thread = thread, .layout = &event->target->layout };
 
-	if (count > PYLEAK_MAX_FRAMES)
-		return;
-	bpf_loop(count, identify_step, &identify, 0);
+	thread->event.kind = EVENT_CONTEXT;
+	thread->event.stamp = stamp;
 	thread->event.context = id;
 	thread->event.target = event->index;
 	thread->event.family = context->family;
-	thread->event.count = count;
+	thread->event.count = thread->walk_count;
 	thread->event.truncated = thread->walk_cut != CUT_NOT;
+	thread->event.entry_count = thread->walk_entries;
+	thread->event.again = context->sent;
+	thread->event.loop = thread->walk_loop;
+	thread->event.native_end = 0;
+}
+
+/* @path: the bit that stands for this native path once it has been sent. */
+static __noinline void send_stack(struct event *event, struct traced_context *context, __u32 id,
+				  __u32 path)
+{
+	struct thread *thread = event->thread;
+	__u32 count = thread->walk_count, length;
+	__u64 began = bpf_ktime_get_ns();
+	struct identify identify = { .thread = thread, .layout = &event->target->layout };
+	bool native;
+
+	if (count > PYLEAK_MAX_FRAMES || !has_room(event, context, &native))
+		return;
+	bpf_loop(count, identify_step, &identify, 0);
+	fill_event(event, context, id, began);
 	length = sizeof(thread->event) + count * sizeof(struct raw_frame);
 	/* Known already, but the verifier forgets the bound on the way. */
 	asm volatile("" : "+r"(length));
 	if (length > sizeof(thread->event) + sizeof(thread->frames))
 		return;
-	if (bpf_ringbuf_output(&events, &thread->event, length, 0))
+	if ((native && !copy_native_stack(event, id)) ||
+	    bpf_ringbuf_output(&events, &thread->event, length, 0)) {
 		lose(event->target, LOST_EVENTS_FULL);
-	else
-		context->sent = 1;
+	} else {
+		context->sent++;
+		if (native)
+			context->paths |= path;
+	}
+	charge_sending(event, context->family, bpf_ktime_get_ns() - began);
 }
 
 static __noinline __u32 new_context(struct event *event, __u64 hash, enum family family)
@@ -102,40 +158,65 @@ static __always_inline __u32 find_context(struct event *event, enum family famil
 	struct thread *thread = event->thread;
 	struct traced_context *context;
 	__u64 hash;
-	__u32 *known, id;
+	__u32 *known, id, path;
 
 	walk_python_stack(event);
 	hash = thread->walk_hash ^
 	       ((__u64)event->index << 40 | (__u64)family << 32 | thread->walk_count);
+	hash += native_identity(event, family);
 	hash *= 0x9e3779b97f4a7c15ULL;
 	known = bpf_map_lookup_elem(&context_ids, &hash);
 	id = known ? *known : new_context(event, hash, family);
 	context = context_at(id);
 	if (!id || !context)
 		return 0;
-	if (!context->sent)
-		send_stack(event, context, id);
+	if (is_news(event, context, &path))
+		send_stack(event, context, id, path);
 	return id;
 }
 
-static __always_inline void log_birth(struct target *target, enum family family, __u64 key,
-				      __u64 tag, __u64 size)
+static __always_inline void log_birth(struct event *event, enum family family, __u64 key, __u64 tag,
+				      __u64 size)
 {
+	struct target *target = event->target;
 	__u32 log = target->birth_log[family], at;
 	struct birth *birth;
 
 	if (!log)
 		return;
 	at = __sync_fetch_and_add(&target->birth_count[family], 1);
-	if (at >= PYLEAK_BIRTHS)
+	if (at >= PYLEAK_BIRTHS && !target->birth_ring[family])
 		return;
-	at += (log - 1) * PYLEAK_BIRTHS;
+	at = at % PYLEAK_BIRTHS + (log - 1) * PYLEAK_BIRTHS;
 	birth = bpf_map_lookup_elem(&births, &at);
 	if (!birth)
 		return;
 	birth->key = key;
 	birth->tag = tag;
-	birth->size = size;
+	birth->size = size < (__u32)-1 ? size : (__u32)-1;
+	birth->content = 0;
+	if (family == FAMILY_PYMALLOC) {
+		event->thread->last_birth = at + 1;
+		event->thread->last_key = key;
+	}
+}
+
+/*
+ * What the thread's last block became. Its place may be handed out again unseen, by a site that is
+ * not armed or before anybody looks at it from outside: what it holds then is compared with this.
+ */
+static __always_inline void log_content(struct thread *thread)
+{
+	__u32 at = thread->last_birth - 1, length;
+	struct birth *birth;
+
+	thread->last_birth = 0;
+	birth = bpf_map_lookup_elem(&births, &at);
+	if (!birth || birth->key != thread->last_key)
+		return;
+	length = birth->size < sizeof(birth->words) ? birth->size : sizeof(birth->words);
+	if (!bpf_probe_read_user(birth->words, length, (void *)PYLEAK_KEY_ADDRESS(birth->key)))
+		birth->content = length;
 }
 
 /*
@@ -170,7 +251,7 @@ static __always_inline void block_born(struct event *event, __u64 address, __u64
 	__sync_fetch_and_add(&context->alloc_blocks, 1);
 	__sync_fetch_and_add(&context->alloc_bytes, size);
 	if (event->target->limited && context->family < FAMILY_COUNT)
-		log_birth(event->target, context->family, key, tag, size);
+		log_birth(event, context->family, key, tag, size);
 }
 
 /* A block was freed. Fills @was (tag 0: it was not known) so that a realloc that fails can put it

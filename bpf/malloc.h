@@ -104,7 +104,7 @@ int malloc_entry(struct pt_regs *ctx)
 {
 	struct event event;
 
-	if (!event_begin(&event, FAMILY_MALLOC))
+	if (!event_begin(&event, ctx, FAMILY_MALLOC))
 		return 0;
 	malloc_enter(&event, ctx);
 	event_end(&event);
@@ -116,7 +116,7 @@ int malloc_return(struct pt_regs *ctx)
 {
 	struct event event;
 
-	if (!event_begin(&event, FAMILY_MALLOC))
+	if (!event_begin(&event, ctx, FAMILY_MALLOC))
 		return 0;
 	malloc_leave(&event, ctx);
 	event_end(&event);
@@ -130,7 +130,7 @@ int malloc_free(struct pt_regs *ctx)
 	struct block was;
 	__u64 address = argument(ctx, bpf_get_attach_cookie(ctx), 1);
 
-	if (!address || !event_begin(&event, FAMILY_MALLOC))
+	if (!address || !event_begin(&event, ctx, FAMILY_MALLOC))
 		return 0;
 	if (!is_nested(&event, PT_REGS_SP(ctx)))
 		block_died(&event, address, &was);

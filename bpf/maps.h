@@ -68,8 +68,10 @@ struct {
 struct thread {
 	__u32 target; /* index, 0: not looked up yet */
 	__u32 ticks;
-	__u64 tstate;	 /* address of its PyThreadState, 0: unknown; checked at every use */
-	__u32 looked_at; /* when its PyThreadState was last looked for in vain */
+	__u32 last_birth; /* place in the log of births of its last pymalloc block, from 1 */
+	__u64 last_key;	  /* of that block */
+	__u64 tstate;	  /* address of its PyThreadState, 0: unknown; checked at every use */
+	__u32 looked_at;  /* when its PyThreadState was last looked for in vain */
 	/* The outermost call of the malloc family that has not returned. */
 	__u32 call_function;
 	__u32 call_armings; /* target->armings at its entry */
@@ -87,6 +89,10 @@ struct thread {
 	__u64 walk_hash;
 	__u32 walk_count;
 	__u32 walk_cut; /* enum walk_cut */
+	__u32 walk_entries;
+	__u32 reserved;
+	__u64 walk_loop; /* address in the native frame that runs the innermost Python frame; 0:
+			    not known */
 	__u64 tstate_bytes[PYLEAK_TSTATE_WINDOW / 8];
 	__u64 frame_bytes[PYLEAK_FRAMES_WINDOW / 8];
 	/* The event as it is sent: kept together. */
@@ -119,6 +125,24 @@ struct {
 	__type(value, struct dead_block);
 	__uint(max_entries, PYLEAK_RETIRE_BATCH);
 } dead_blocks SEC(".maps");
+
+/* Processes whose forks and execs user space wants to know of, by tgid; with their children. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, PYLEAK_MAX_FOLLOWED);
+} followed SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 << 10);
+} lifecycle_events SEC(".maps");
+
+/* Set by user space: execs of all processes are told, not only of those followed. */
+__u32 watch_every_exec = 0;
+/* Events without room in the buffer, and children without room in @followed. */
+__u64 lifecycle_lost = 0;
 
 /* Set before loading. */
 const volatile __u32 max_contexts = 1024;

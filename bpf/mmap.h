@@ -19,12 +19,13 @@ static __always_inline bool in_range(const struct address_range *range, __u64 ad
 	return address >= range->start && address < range->end;
 }
 
-static __always_inline bool called_by_allocator(const struct target *target, __u64 sp, __u64 length)
+static __always_inline bool called_by_allocator(const struct target *target, __u64 slot,
+						__u64 length)
 {
 	__u64 caller = 0;
 	int i;
 
-	if (bpf_probe_read_user(&caller, sizeof(caller), (void *)sp))
+	if (bpf_probe_read_user(&caller, sizeof(caller), (void *)slot))
 		return false;
 	for (i = 0; i < PYLEAK_MAX_ALLOCATORS; i++)
 		if (in_range(&target->allocators[i], caller))
@@ -35,22 +36,24 @@ static __always_inline bool called_by_allocator(const struct target *target, __u
 	return length == target->layout.arena_size && in_range(&target->interpreter, caller);
 }
 
-static __always_inline void mmap_event(struct event *event, struct pt_regs *ctx, __u32 function)
+static __always_inline void mmap_event(struct event *event, struct pt_regs *ctx, __u64 cookie)
 {
 	/* System calls keep all registers but rax, rcx and r11; the fourth argument is in r10. */
 	__u64 result = ctx->ax, address = ctx->di;
 	__u64 length = (ctx->si + PAGE_MASK) & ~(__u64)PAGE_MASK;
+	__u64 slot = ctx->sp + (cookie >> 8); /* of the return address */
+	__u32 function = cookie & 0xff;
 	struct block was = {};
 	__u32 id;
 
 	if (result >= (__u64)-4095)
 		return;
-	if (function != MMAP_MAP && called_by_allocator(event->target, ctx->sp, 0))
+	if (function != MMAP_MAP && called_by_allocator(event->target, slot, 0))
 		return;
 	switch (function) {
 	case MMAP_MAP:
 		if (!(ctx->r10 & MAP_ANONYMOUS_BIT) || !(ctx->dx & PROT_WRITE_BIT) ||
-		    called_by_allocator(event->target, ctx->sp, length))
+		    called_by_allocator(event->target, slot, length))
 			return;
 		break;
 	case MMAP_UNMAP:
@@ -78,7 +81,7 @@ int mmap_site(struct pt_regs *ctx)
 {
 	struct event event;
 
-	if (!event_begin(&event, FAMILY_MMAP))
+	if (!event_begin(&event, ctx, FAMILY_MMAP))
 		return 0;
 	mmap_event(&event, ctx, bpf_get_attach_cookie(ctx));
 	event_end(&event);

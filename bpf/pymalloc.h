@@ -118,6 +118,8 @@ static __always_inline void pymalloc_event(struct event *event, __u64 pool)
 	__u64 size, end;
 	__u32 id;
 
+	if (event->thread->last_birth)
+		log_content(event->thread);
 	if (target->pending.sentinel)
 		resolve_slow_path(event);
 	if (bpf_probe_read_user(&header, sizeof(header), (void *)pool)) {
@@ -153,7 +155,7 @@ int pymalloc_site(struct pt_regs *ctx)
 	__u64 offset = bpf_get_attach_cookie(ctx);
 	struct event event;
 
-	if (!event_begin(&event, FAMILY_PYMALLOC))
+	if (!event_begin(&event, ctx, FAMILY_PYMALLOC))
 		return 0;
 	pymalloc_event(&event, register_at(ctx, offset));
 	event_end(&event);

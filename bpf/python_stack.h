@@ -147,6 +147,22 @@ static __always_inline __u64 frame_word(const struct thread *thread, __u64 at, _
 	return thread->frame_bytes[(at + offset) / 8 & (PYLEAK_FRAMES_WINDOW / 8 - 1)];
 }
 
+static __always_inline __u32 frame_byte(const struct thread *thread, __u64 at, __u32 offset)
+{
+	return frame_word(thread, at, offset) >> (offset % 8 * 8) & 0xff;
+}
+
+/* Notes that C called the loop that ran the frames so far. */
+static __always_inline void add_entry(struct thread *thread, __u64 address, __u32 frame)
+{
+	__u32 count = thread->walk_entries;
+
+	if (count >= PYLEAK_MAX_ENTRIES)
+		return;
+	thread->event.entries[count & (PYLEAK_MAX_ENTRIES - 1)] = PYLEAK_ENTRY(address, frame);
+	thread->walk_entries = count + 1;
+}
+
 static __always_inline void add_frame(struct thread *thread, __u32 count, __u64 code,
 				      __u64 instruction)
 {
@@ -184,12 +200,13 @@ static __always_inline bool walk_frame(struct thread *thread, const struct targe
 	at = frame - thread->window_start;
 	thread->walk_frame = frame_word(thread, at, layout->frame_previous);
 	if (layout->frame_owner) {
-		__u32 owner = frame_word(thread, at, layout->frame_owner) >>
-				      (layout->frame_owner % 8 * 8) &
-			      0xff;
+		__u32 owner = frame_byte(thread, at, layout->frame_owner);
 
-		if (owner >= layout->owner_boundary_min && owner <= layout->owner_boundary_max)
+		if (owner >= layout->owner_boundary_min && owner <= layout->owner_boundary_max) {
+			/* A variable of the loop's native frame: Python/ceval.c, 3.12 on. */
+			add_entry(thread, frame, count);
 			return true;
+		}
 	}
 	code = frame_word(thread, at, layout->frame_code) & ~(__u64)layout->code_tag_mask;
 	if (!code || code == layout->none_object)
@@ -206,6 +223,8 @@ static __always_inline bool walk_frame(struct thread *thread, const struct targe
 	add_frame(thread, count, code, instruction);
 	thread->walk_hash = hash_frame(thread->walk_hash, code, instruction);
 	thread->walk_count = count + 1;
+	if (layout->frame_is_entry && frame_byte(thread, at, layout->frame_is_entry))
+		add_entry(thread, 0, count + 1);
 	return true;
 }
 
@@ -257,15 +276,22 @@ static __always_inline void walk_python_stack(struct event *event)
 	thread->walk_count = 0;
 	thread->walk_cut = CUT_NOT;
 	thread->walk_hash = 0;
+	thread->walk_entries = 0;
+	thread->walk_loop = 0;
 	if (layout->chain == CHAIN_NONE || !tstate_find(event))
 		return;
 	frame = tstate_word(thread, target, layout->tstate_frame);
+	/* A variable of the innermost loop's native frame: Python/ceval.c, 3.11 and 3.12. */
+	if (layout->chain == CHAIN_CFRAME)
+		thread->walk_loop = frame;
 	if (layout->chain == CHAIN_CFRAME && frame &&
 	    bpf_probe_read_user(&frame, 8, (void *)(frame + layout->cframe_current_frame))) {
 		lose(target, LOST_FRAME_UNREADABLE);
 		return;
 	}
 	walk_frames(thread, target, frame);
+	if (!thread->walk_loop && thread->walk_entries)
+		thread->walk_loop = PYLEAK_ENTRY_ADDRESS(thread->event.entries[0]);
 	if (thread->walk_cut == CUT_DEEP)
 		lose(target, LOST_STACK_TRUNCATED);
 	else if (thread->walk_cut == CUT_UNREADABLE)

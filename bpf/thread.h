@@ -9,18 +9,20 @@ static __always_inline void lose(struct target *target, enum lost_reason reason)
 }
 
 /* Pays for an event. Its family is disarmed when the budget is used up; this event still counts. */
-static __always_inline void spend(struct target *target, enum family family)
+static __always_inline void spend(struct target *target, enum family family, __s64 cost)
 {
-	__s64 cost = target->event_cost_ns;
-
-	if (target->limited && __sync_fetch_and_sub(&target->budget_ns[family], cost) < cost)
-		__sync_fetch_and_and(&target->armed, ~(1u << family));
+	if (!target->limited || __sync_fetch_and_sub(&target->budget_ns[family], cost) >= cost)
+		return;
+	if (!target->dried_ns[family])
+		target->dried_ns[family] = bpf_ktime_get_ns();
+	__sync_fetch_and_and(&target->armed, ~(1u << family));
 }
 
 /* One traced event: filled by event_begin(). */
 struct event {
 	struct thread *thread;
 	struct target *target;
+	struct pt_regs *regs;
 	__u32 index; /* of target */
 	__u64 began_ns;
 	bool timed;
@@ -31,10 +33,11 @@ struct event {
  * thread, and breakpoints are inherited by fork), a family that is not armed, no room for the
  * thread's state.
  */
-static __always_inline bool event_begin(struct event *event, enum family family)
+static __always_inline bool event_begin(struct event *event, struct pt_regs *regs,
+					enum family family)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u32 tgid = task->tgid;
+	__u32 tgid = task_tgid(task);
 	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, 0);
 	struct target *target = NULL;
 	__u32 index = 0;
@@ -66,9 +69,10 @@ static __always_inline bool event_begin(struct event *event, enum family family)
 		__sync_fetch_and_add(&target->idle_traps, 1);
 		return false;
 	}
-	spend(target, family);
+	spend(target, family, target->event_cost_ns);
 	event->thread = thread;
 	event->target = target;
+	event->regs = regs;
 	event->index = index;
 	event->timed = !(thread->ticks++ & (PYLEAK_TIMED_EVERY - 1));
 	if (event->timed)

@@ -7,6 +7,9 @@
  * caches. */
 static const double MARGIN = 0.75;
 
+/* From where on, in percent of pressure, less than the budget is spent, and how little at 100. */
+static const double SATURATED_PCT = 60, LEAST_SCALE = 0.5;
+
 /* How the budget is split while every family could use more. */
 static const double SHARES[FAMILY_COUNT] = {
 	[FAMILY_PYMALLOC] = 0.6,
@@ -14,18 +17,31 @@ static const double SHARES[FAMILY_COUNT] = {
 	[FAMILY_MMAP] = 0.05,
 };
 
-void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint64_t now_ns)
+void budget_set_overhead(struct budget *budget, double overhead_pct)
 {
 	budget->share = overhead_pct / 100 * MARGIN;
+}
+
+void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint64_t now_ns)
+{
+	budget_set_overhead(budget, overhead_pct);
+	budget->scale = 1;
 	budget->cap_ns = cap_ns;
 	budget->filled_ns = now_ns;
+}
+
+void budget_set_pressure(struct budget *budget, double percent)
+{
+	double over = (CLAMP(percent, SATURATED_PCT, 100) - SATURATED_PCT) / (100 - SATURATED_PCT);
+
+	budget->scale = 1 - over * (1 - LEAST_SCALE);
 }
 
 void budget_fill(struct budget *budget, uint64_t now_ns, const int64_t left[FAMILY_COUNT],
 		 uint32_t wanted, int64_t added[FAMILY_COUNT])
 {
 	uint64_t passed = now_ns > budget->filled_ns ? now_ns - budget->filled_ns : 0;
-	double amount = passed * budget->share;
+	double amount = passed * budget->share * budget->scale;
 	uint32_t open = 0;
 
 	for (int family = 0; family < FAMILY_COUNT; family++) {

@@ -13,6 +13,7 @@
 
 struct budget {
 	double share;	    /* of wall time that may be spent, 0 to 1 */
+	double scale;	    /* of that, what is spent: see budget_set_pressure() */
 	double cap_ns;	    /* of each bucket: the most that is spent in one go */
 	uint64_t filled_ns; /* up to when */
 };
@@ -20,6 +21,16 @@ struct budget {
 /* @overhead_pct: what the user allows; a margin is kept for what cannot be measured. @cap_ns as in
  * the struct. */
 void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint64_t now_ns);
+
+/* Another allowance from now on. */
+void budget_set_overhead(struct budget *budget, double overhead_pct);
+
+/*
+ * Backs off on a saturated host, where what tracing takes is taken from somebody: all of the budget
+ * up to a pressure of 60 %, half of it at 100 %. @percent: of the time some task waits for a
+ * processor (proc/pressure.h).
+ */
+void budget_set_pressure(struct budget *budget, double percent);
 
 /*
  * Adds to @added what each bucket is to gain at @now_ns, given what each holds (@left, may be

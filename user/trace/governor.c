@@ -2,13 +2,17 @@
 #include "trace/governor.h"
 
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "trace/budget.h"
 
 /* A window that stays open is looked after this often: with the bucket's cap it bounds what a
  * sudden load can cost. */
 static const double WATCH_NS = 4e6;
+/* As a burst is, for what it sees must be set against the time that it had money. */
+static const double BURST_WATCH_NS = 1e6;
 /* Between looks at a bucket that is filling up. */
 static const double WAIT_NS = 20e6;
 /* How much more than a burst a bucket holds: room for the random part of the time between windows.
@@ -30,6 +34,8 @@ static const double IDLE_PROGRAM_NS = 60;
  * armed and removed at once, 6 times a second (make bench).
  */
 static const double SITE_NS = 20e3;
+/* Of the threads that arm and disarm; they use little time. */
+static const int ARMING_NICE = -15;
 /* A counted event's program, before it has been timed. */
 static const double PROGRAM_NS = 500;
 
@@ -39,15 +45,19 @@ struct channel {
 	GThread *thread, *remover;
 	bool open;
 	uint64_t counted_from_ns; /* of the open window */
+	uint64_t cpu_before_ns;	  /* the target's processor time then */
 	uint64_t events_before;	  /* when it opened */
+	uint64_t sent_before_ns;  /* the same, of target->sent_ns */
 	double fraction;	  /* of the sites that are armed */
 	bool light;		  /* the last window could have stayed open */
+	double dearness;	  /* moving average of bursts: cost over what the budget gains */
 	bool burst;		  /* the open window has not been found cheap enough to stay open */
 	uint32_t log;		  /* of its births */
-	double burst_ns, burst_cost_ns, births, births_kept; /* sums over all bursts */
-	double arming_ns;				     /* moving average, all sites */
-	double window_cost_ns;				     /* moving average */
-	struct observation seen;			     /* without the open window */
+	uint32_t handed_over;	  /* births of it that the handler has been told of */
+	double burst_cpu_ns, burst_cost_ns, births, births_kept; /* sums over all bursts */
+	double arming_ns;					 /* moving average, all sites */
+	double window_cost_ns;					 /* moving average */
+	struct observation seen;				 /* without the open window */
 };
 
 struct governor {
@@ -75,6 +85,17 @@ static uint64_t now_ns(void)
 static struct target *record(const struct governor *governor)
 {
 	return traced_shared(governor->traced);
+}
+
+/* Processor time of all threads of the target so far; 0 where it cannot be told. */
+static uint64_t cpu_ns(const struct governor *governor)
+{
+	clockid_t clock;
+	struct timespec time;
+
+	if (clock_getcpuclockid(record(governor)->tgid, &clock) || clock_gettime(clock, &time))
+		return 0;
+	return time.tv_sec * 1000000000ULL + time.tv_nsec;
 }
 
 static bool is_wanted(const struct governor *governor, enum family family)
@@ -134,10 +155,10 @@ static double burst_ns(const struct governor *governor)
 	return governor->options.burst_ms * 1e6;
 }
 
-/* How many of the sites can be armed so that arming takes at most half of a burst. */
+/* How many of the sites can be armed so that arming leaves some time of a burst. */
 static double arming_fraction(const struct channel *channel)
 {
-	double room = (burst_ns(channel->governor) - CLOSING_NS) / 2;
+	double room = burst_ns(channel->governor) - CLOSING_NS - SHORTEST_HOLD_NS;
 
 	if (channel->family != FAMILY_PYMALLOC || channel->light)
 		return 1;
@@ -151,30 +172,46 @@ static double hold_ns(const struct channel *channel, double arming_ns)
 
 /*
  * Adds the part of the open window up to now to what was seen, and begins the next part. @kept:
- * which part of its births count as observed.
+ * which part of its births count as observed. Returns what it added to observed_ns.
  */
-static void account_window(struct channel *channel, double kept)
+static double account_window(struct channel *channel, double kept)
 {
 	struct governor *governor = channel->governor;
 	struct target *target = record(governor);
 	uint64_t now = now_ns(), events = target->events[channel->family];
-	double length = now - channel->counted_from_ns;
+	uint64_t sent_ns = target->sent_ns[channel->family];
+	uint64_t dried = target->dried_ns[channel->family];
+	uint64_t until = dried ? CLAMP(dried, channel->counted_from_ns, now) : now;
+	double cpu = cpu_ns(governor), ran = MAX(cpu - channel->cpu_before_ns, 0), seen;
 	double cost = (events - channel->events_before) *
-		      (governor->options.trap_ns + program_ns(target));
+			      (governor->options.trap_ns + program_ns(target)) +
+		      (sent_ns - channel->sent_before_ns);
 
 	/*
-	 * The cost is known to some percent: of a window that was nearly all cost, a tenth is taken
-	 * as the target's own.
+	 * Tracing stretches what the target does by the part that it takes of its processor time.
+	 * That is known to some percent: of a window that was nearly all cost, a tenth is taken as
+	 * the target's own.
 	 */
-	channel->seen.observed_ns += MAX(length - cost, length / 10) * channel->fraction * kept;
+	seen = until - channel->counted_from_ns;
+	if (cost > 0)
+		seen *= MAX(1 - cost / MAX(ran, cost), 0.1);
+	seen *= channel->fraction * kept;
+	channel->seen.observed_ns += seen;
 	governor->spent_ns += cost;
-	if (channel->burst) {
-		channel->burst_ns += length;
+	if (!channel->burst) {
+		channel->seen.whole_ns += seen;
+	} else {
+		channel->burst_cpu_ns += ran;
 		channel->burst_cost_ns += cost;
-		channel->seen.own_share = 1 - channel->burst_cost_ns / MAX(channel->burst_ns, 1);
+		channel->seen.own_share =
+			1 - channel->burst_cost_ns /
+				    MAX(channel->burst_cpu_ns, MAX(channel->burst_cost_ns, 1));
 	}
 	channel->counted_from_ns = now;
+	channel->cpu_before_ns = cpu;
 	channel->events_before = events;
+	channel->sent_before_ns = sent_ns;
+	return seen;
 }
 
 /* In ns of the target's time; never more than the @took ns that arming took and removing will. */
@@ -199,7 +236,10 @@ static bool open_window(struct channel *channel)
 	channel->log = kernel_side_acquire_birth_log(traced_kernel(governor->traced));
 	if (!channel->log)
 		return false;
+	target->dried_ns[channel->family] = 0;
 	target->birth_count[channel->family] = 0;
+	channel->handed_over = 0;
+	target->birth_ring[channel->family] = 0;
 	target->birth_log[channel->family] = channel->log;
 	channel->fraction = arming_fraction(channel);
 	g_mutex_unlock(&governor->mutex);
@@ -216,14 +256,26 @@ static bool open_window(struct channel *channel)
 	channel->burst = true;
 	channel->seen.windows++;
 	channel->counted_from_ns = now_ns();
+	channel->cpu_before_ns = cpu_ns(governor);
 	channel->events_before = target->events[channel->family];
+	channel->sent_before_ns = target->sent_ns[channel->family];
 	return true;
+}
+
+/*
+ * While sites are being armed the target traps and nothing counts: on a busy host that must not
+ * wait for a turn. Where the right to it (CAP_SYS_NICE) is missing all stays as it is.
+ */
+static void go_first(void)
+{
+	setpriority(PRIO_PROCESS, gettid(), ARMING_NICE);
 }
 
 static void *remove_probes(void *data)
 {
 	struct channel *channel = data;
 
+	go_first();
 	traced_disarm(channel->governor->traced, 1u << channel->family);
 	return NULL;
 }
@@ -234,23 +286,56 @@ static uint32_t births_kept(uint32_t births)
 	return MIN((uint32_t)(births * KEPT_BIRTHS), PYLEAK_BIRTHS);
 }
 
+/* Those from the @from-th on, as far as the log still has them. Without the mutex. */
+static void hand_over_births(const struct channel *channel, uint32_t from, uint32_t births,
+			     uint32_t kept, double window_ns)
+{
+	const struct governor *governor = channel->governor;
+	const struct birth *log;
+	g_autofree struct birth *in_order = NULL;
+	uint32_t count, first;
+
+	if (!governor->handler || !channel->log)
+		return;
+	log = kernel_side_births(traced_kernel(governor->traced), channel->log);
+	if (channel->burst) {
+		governor->handler(governor->handler_context, channel->family, log,
+				  MIN(births, PYLEAK_BIRTHS), kept, window_ns);
+		return;
+	}
+	count = MIN(births - from, PYLEAK_BIRTHS);
+	first = (births - count) % PYLEAK_BIRTHS;
+	in_order = g_new(struct birth, count + 1);
+	for (uint32_t i = 0; i < count; i++)
+		in_order[i] = log[(first + i) % PYLEAK_BIRTHS];
+	governor->handler(governor->handler_context, channel->family, in_order, count, count, 0);
+}
+
+/* The burst is over, whether the window closes or stays open. Returns what it saw; @kept: births
+ * that count. */
+static double end_burst(struct channel *channel, uint32_t births, uint32_t *kept)
+{
+	*kept = births_kept(births);
+	channel->births += births;
+	channel->births_kept += *kept;
+	channel->seen.kept_share = channel->births ? channel->births_kept / channel->births : 1;
+	return account_window(channel, births ? (double)*kept / births : 1);
+}
+
 static void close_window(struct channel *channel, uint64_t opened_ns)
 {
 	struct governor *governor = channel->governor;
 	struct kernel_side *kernel = traced_kernel(governor->traced);
 	struct target *target = record(governor);
-	uint32_t births, kept;
+	uint32_t births, kept = 0;
+	double window_ns = 0;
 
 	traced_stop_counting(governor->traced, 1u << channel->family);
 	births = target->birth_count[channel->family];
-	kept = births_kept(births);
-	if (channel->burst) {
-		channel->births += births;
-		channel->births_kept += kept;
-		channel->seen.kept_share =
-			channel->births ? channel->births_kept / channel->births : 1;
-	}
-	account_window(channel, channel->burst && births ? (double)kept / births : 1);
+	if (channel->burst)
+		window_ns = end_burst(channel, births, &kept);
+	else
+		account_window(channel, 1);
 	channel->seen.longest_ms =
 		MAX(channel->seen.longest_ms,
 		    channel->burst ? (channel->counted_from_ns - opened_ns + CLOSING_NS) / 1e6 : 0);
@@ -262,10 +347,7 @@ static void close_window(struct channel *channel, uint64_t opened_ns)
 	/* At once, while the probes are being removed: places of temporaries are soon taken by
 	 * others. */
 	channel->remover = g_thread_new("disarm", remove_probes, channel);
-	if (channel->burst && governor->handler)
-		governor->handler(governor->handler_context, channel->family,
-				  kernel_side_births(kernel, channel->log),
-				  MIN(births, PYLEAK_BIRTHS), kept);
+	hand_over_births(channel, channel->handed_over, births, kept, window_ns);
 	g_thread_join(channel->remover);
 	target->birth_log[channel->family] = 0;
 	kernel_side_release_birth_log(kernel, channel->log);
@@ -277,31 +359,74 @@ static bool ran_dry(const struct channel *channel)
 	return !(record(channel->governor)->armed & 1u << channel->family);
 }
 
+/*
+ * Windows that stay open may be many, logs are few. One in four is left to those that open; without
+ * its log, a window's last births are no survivors once it has closed.
+ */
+static void give_up_log(struct channel *channel)
+{
+	struct kernel_side *kernel = traced_kernel(channel->governor->traced);
+
+	/* The second time: by then no event writes to it any more. */
+	if (channel->log && !record(channel->governor)->birth_log[channel->family]) {
+		kernel_side_release_birth_log(kernel, channel->log);
+		channel->log = 0;
+	} else if (kernel_side_free_birth_logs(kernel) < PYLEAK_BIRTH_LOGS / 4) {
+		record(channel->governor)->birth_log[channel->family] = 0;
+	}
+}
+
 /* Keeps the open window as long as it costs less than its bucket gains. */
 static bool stay_open(struct channel *channel)
 {
 	struct governor *governor = channel->governor;
+	double window_ns;
+	uint32_t kept;
 
+	channel->handed_over = record(governor)->birth_count[channel->family];
+	window_ns = end_burst(channel, channel->handed_over, &kept);
+	/* Survivors of a long window are looked at while it is open: only the last births matter.
+	 */
+	record(governor)->birth_ring[channel->family] = 1;
+	g_mutex_unlock(&governor->mutex);
+	hand_over_births(channel, 0, channel->handed_over, kept, window_ns);
+	g_mutex_lock(&governor->mutex);
 	channel->burst = false;
 	channel->seen.whole_since_ns = channel->counted_from_ns;
 	channel->seen.whole_until_ns = UINT64_MAX;
-	/* Births of a long window are not logged: its survivors are looked at while it is open. */
-	record(governor)->birth_log[channel->family] = 0;
 	while (!ran_dry(channel) && !governor->crowded && !record(governor)->image_gone) {
-		if (!wait_ns(governor, WATCH_NS))
+		if (!wait_ns(governor, WATCH_NS * governor->options.calm))
 			return false;
+		give_up_log(channel);
 		fill_buckets(governor);
 		account_window(channel, 1);
 	}
 	return true;
 }
 
-/* Whether what the window has cost so far would be too much for always. */
-static bool is_dear(const struct channel *channel, double before, double length)
+/* Waits for the time of a burst, or until its money is gone. */
+static void wait_burst(struct channel *channel, double ns)
 {
-	double cost = before - bucket(channel), gain = length * channel->governor->budget.share;
+	uint64_t end = now_ns() + (uint64_t)ns;
 
-	return cost > gain;
+	while (now_ns() < end && !ran_dry(channel))
+		if (!wait_ns(channel->governor, MIN(end - now_ns(), BURST_WATCH_NS)))
+			return;
+}
+
+/*
+ * Whether a window whose burst cost @cost in @ns may stay open: that was less than the budget
+ * gains, and bursts mostly were. A program that makes pauses between its allocations would use up
+ * the budget in the first of them that comes after.
+ */
+static bool is_light(struct channel *channel, double cost, double ns)
+{
+	double dearness =
+		cost /
+		MAX(ns * channel->governor->budget.share * channel->governor->budget.scale, 1);
+
+	channel->dearness = (channel->dearness + dearness) / 2;
+	return !ran_dry(channel) && dearness <= 1 && channel->dearness <= 1;
 }
 
 static void run_window(struct channel *channel)
@@ -311,15 +436,16 @@ static void run_window(struct channel *channel)
 	double before, cost = bucket(channel), hold;
 
 	if (!open_window(channel)) {
+		channel->seen.always = false;
 		/* The process is going, or the kernel is short of something: try again later. */
 		wait_ns(governor, 1e9);
 		return;
 	}
 	hold = hold_ns(channel, now_ns() - opened);
 	before = bucket(channel);
-	wait_ns(governor, hold);
+	wait_burst(channel, hold);
 	/* Seen through some of the sites to be light: next time all of them, for good. */
-	channel->light = !ran_dry(channel) && !is_dear(channel, before, hold);
+	channel->light = is_light(channel, before - bucket(channel), hold);
 	if (!governor->stop && channel->light && channel->fraction == 1)
 		stay_open(channel);
 	cost -= bucket(channel);
@@ -344,11 +470,12 @@ static void *run_channel(void *data)
 	struct governor *governor = channel->governor;
 	double threshold = 0;
 
+	go_first();
 	g_mutex_lock(&governor->mutex);
 	while (!governor->stop && !record(governor)->image_gone) {
 		fill_buckets(governor);
 		if (bucket(channel) < threshold) {
-			wait_ns(governor, WAIT_NS);
+			wait_ns(governor, WAIT_NS * governor->options.calm);
 			continue;
 		}
 		run_window(channel);
@@ -429,10 +556,29 @@ void governor_observe(struct governor *governor, enum family family,
 	g_mutex_unlock(&governor->mutex);
 }
 
+double governor_set_pressure(struct governor *governor, double percent)
+{
+	double scale;
+
+	g_mutex_lock(&governor->mutex);
+	budget_set_pressure(&governor->budget, percent);
+	scale = governor->budget.scale;
+	g_mutex_unlock(&governor->mutex);
+	return scale;
+}
+
 void governor_set_crowded(struct governor *governor, bool crowded)
 {
 	g_mutex_lock(&governor->mutex);
 	governor->crowded = crowded;
+	g_mutex_unlock(&governor->mutex);
+}
+
+void governor_set_overhead(struct governor *governor, double overhead_pct)
+{
+	g_mutex_lock(&governor->mutex);
+	fill_buckets(governor);
+	budget_set_overhead(&governor->budget, MIN(overhead_pct, governor->options.overhead_pct));
 	g_mutex_unlock(&governor->mutex);
 }
 

@@ -21,16 +21,21 @@ struct governor_options {
 	double overhead_pct;
 	double burst_ms;
 	double trap_ns; /* what a bare trap costs, calibrate_trap() */
+	/* How many times as long as usual is waited between looks at buckets and open windows: more
+	 * than 1 where there are many targets, and pyleak's own time counts. */
+	double calm;
 };
 
 /* @traced is borrowed; nobody else arms or disarms it until governor_free(). */
 /*
- * Told, in a thread of the governor's, as soon as a burst has ended: @births were the first @count
- * of its births, in their order, and of these the first @kept count as observed: what was born last
- * is not known to be more than a temporary.
+ * Told, in a thread of the governor's, as soon as a window has closed: @births were the first
+ * @count of a burst's births (the last of a window that stayed open), in their order, and of these
+ * the first @kept count as observed: what was born last in a burst is not known to be more than a
+ * temporary. @window_ns: of the target's own time, what the burst saw of it, times the fraction of
+ * the sites and the part of the births that count; 0 of a window that stayed open.
  */
 typedef void (*burst_handler)(void *context, enum family family, const struct birth *births,
-			      uint32_t count, uint32_t kept);
+			      uint32_t count, uint32_t kept, double window_ns);
 
 struct governor *governor_new(struct traced *traced, const struct governor_options *options);
 /* Starts opening windows. @handler may be NULL; @context must outlive the governor. */
@@ -46,9 +51,10 @@ struct observation {
 	 * length less what tracing took of it, times the fraction of the sites that were armed.
 	 */
 	double observed_ns;
+	double whole_ns;   /* that part of it during which windows stayed open */
 	double kept_share; /* of the births in bursts, the fraction that counts; 1: no burst */
-	double own_share;  /* of the time in bursts, the fraction that was the target's own,
-			      unbounded below; 1: no burst */
+	double own_share;  /* of the target's processor time in bursts, the fraction that was not
+			      tracing; 1: no burst */
 	/*
 	 * The latest stretch during which it was seen without a gap, in CLOCK_MONOTONIC; 0, 0:
 	 * none. @whole_until_ns is UINT64_MAX while it lasts.
@@ -64,6 +70,13 @@ void governor_observe(struct governor *governor, enum family family,
 /* While the table of live blocks is nearly full no window stays open: what sampling keeps is
  * little. */
 void governor_set_crowded(struct governor *governor, bool crowded);
+
+/* Another allowance from now on: at most options.overhead_pct. Any thread may call. */
+void governor_set_overhead(struct governor *governor, double overhead_pct);
+
+/* How saturated the host is: see budget_set_pressure(). Returns the part of the budget that is left
+ * to spend, 0 to 1. */
+double governor_set_pressure(struct governor *governor, double percent);
 
 /* What tracing has cost the target so far, in ns of its time, estimated. */
 double governor_spent_ns(struct governor *governor);

@@ -2,6 +2,7 @@
 #include "trace/kernel_side.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,7 +12,9 @@
 #include <bpf/libbpf.h>
 
 #include "pyleak.skel.h"
+#include "base/capabilities.h"
 #include "base/error.h"
+#include "trace/link_keeper.h"
 #include "trace/uprobe_link.h"
 
 enum {
@@ -21,11 +24,12 @@ enum {
 	LIVE_ENTRY_BYTES = 96,
 	BUCKET_BYTES = 16,
 	CONTEXT_ID_BYTES = 96 + BUCKET_BYTES,
-	EVENTS_BYTES = 8 << 20,
+	EVENTS_BYTES = 16 << 20,
 	MIN_LIVE_ENTRIES = 1024,
+	LIFECYCLE_LINKS = 3,
 };
 /* Kept from --max-memory for pyleak's own heap, the ring buffer and the context tables. */
-static const uint64_t RESERVED_MEMORY = 32 << 20;
+static const uint64_t RESERVED_MEMORY = 40 << 20;
 
 struct shared_map {
 	void *memory;
@@ -34,7 +38,8 @@ struct shared_map {
 
 struct kernel_side {
 	struct pyleak_bpf *skeleton;
-	struct bpf_link *exec_link;
+	struct bpf_link *lifecycle_links[LIFECYCLE_LINKS];
+	struct link_keeper *keeper;
 	struct shared_map contexts, targets, dead_blocks, births;
 	uint32_t birth_logs; /* bit per log that is taken */
 	uint32_t live_capacity;
@@ -103,34 +108,13 @@ static void unmap_shared(struct shared_map *shared)
 		munmap(shared->memory, shared->length);
 }
 
-/* Bits of the effective capability set, include/uapi/linux/capability.h. */
-static bool have_capability(unsigned int number)
-{
-	g_autofree char *status = NULL;
-	const char *line;
-
-	if (!g_file_get_contents("/proc/self/status", &status, NULL, NULL))
-		return true;
-	line = strstr(status, "CapEff:");
-	return !line || (g_ascii_strtoull(line + strlen("CapEff:"), NULL, 16) >> number & 1);
-}
-
 static bool check_host(GError **error)
 {
-	enum { CAP_SYS_PTRACE = 19, CAP_SYS_ADMIN = 21, CAP_PERFMON = 38, CAP_BPF = 39 };
-	g_autoptr(GString) missing = g_string_new(NULL);
+	g_autofree char *missing = capabilities_missing(capabilities_effective());
 
-	if (!have_capability(CAP_SYS_ADMIN)) {
-		if (!have_capability(CAP_BPF))
-			g_string_append(missing, " CAP_BPF");
-		if (!have_capability(CAP_PERFMON))
-			g_string_append(missing, " CAP_PERFMON");
-	}
-	if (!have_capability(CAP_SYS_PTRACE))
-		g_string_append(missing, " CAP_SYS_PTRACE");
-	if (missing->len) {
+	if (missing) {
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
-			    "not permitted: missing%s; run with sudo", missing->str);
+			    "not permitted: missing %s; run with sudo", missing);
 		return false;
 	}
 	if (access("/sys/kernel/btf/vmlinux", R_OK)) {
@@ -204,6 +188,39 @@ static bool load(struct kernel_side *kernel, uint64_t max_memory, uint32_t max_b
 	return !result;
 }
 
+static bool attach_lifecycle(struct kernel_side *kernel, GError **error)
+{
+	struct bpf_program *const programs[LIFECYCLE_LINKS] = {
+		kernel->skeleton->progs.process_exec,
+		kernel->skeleton->progs.process_fork,
+		kernel->skeleton->progs.process_exit,
+	};
+
+	for (int i = 0; i < LIFECYCLE_LINKS; i++) {
+		kernel->lifecycle_links[i] = bpf_program__attach(programs[i]);
+		if (kernel->lifecycle_links[i])
+			continue;
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
+			    "cannot watch for fork, exec and exit: run as root, or with CAP_BPF "
+			    "and CAP_PERFMON");
+		return false;
+	}
+	return true;
+}
+
+/* Pids are from here on what this process takes them for, whatever pid namespace it is in. */
+static bool learn_namespace(struct kernel_side *kernel, GError **error)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options);
+
+	if (!bpf_prog_test_run_opts(bpf_program__fd(kernel->skeleton->progs.learn_namespace),
+				    &options))
+		return true;
+	g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
+		    "cannot tell which pid namespace this is: Linux 6.6 or later is needed");
+	return false;
+}
+
 struct kernel_side *kernel_side_new(uint64_t max_memory, uint32_t max_blocks, GError **error)
 {
 	struct kernel_side *kernel;
@@ -215,16 +232,17 @@ struct kernel_side *kernel_side_new(uint64_t max_memory, uint32_t max_blocks, GE
 	kernel = g_new0(struct kernel_side, 1);
 	if (!load(kernel, max_memory, max_blocks, error))
 		goto fail;
-	kernel->exec_link = bpf_program__attach(kernel->skeleton->progs.process_exec);
-	if (!kernel->exec_link) {
-		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
-			    "cannot watch for exec: run as root, or with CAP_BPF and CAP_PERFMON");
+	if (!learn_namespace(kernel, error) || !attach_lifecycle(kernel, error))
 		goto fail;
-	}
 	if (!map_shared(&kernel->contexts, kernel->skeleton->maps.contexts, false, error) ||
 	    !map_shared(&kernel->targets, kernel->skeleton->maps.targets, true, error) ||
 	    !map_shared(&kernel->dead_blocks, kernel->skeleton->maps.dead_blocks, true, error) ||
 	    !map_shared(&kernel->births, kernel->skeleton->maps.births, false, error))
+		goto fail;
+	/* What libbpf needed to load is a few MB of heap: neither process has to keep it. */
+	malloc_trim(0);
+	kernel->keeper = link_keeper_new(error);
+	if (!kernel->keeper)
 		goto fail;
 	return kernel;
 fail:
@@ -236,13 +254,20 @@ void kernel_side_free(struct kernel_side *kernel)
 {
 	if (!kernel)
 		return;
+	link_keeper_free(kernel->keeper);
 	unmap_shared(&kernel->contexts);
 	unmap_shared(&kernel->targets);
 	unmap_shared(&kernel->dead_blocks);
 	unmap_shared(&kernel->births);
-	bpf_link__destroy(kernel->exec_link);
+	for (int i = 0; i < LIFECYCLE_LINKS; i++)
+		bpf_link__destroy(kernel->lifecycle_links[i]);
 	pyleak_bpf__destroy(kernel->skeleton);
 	g_free(kernel);
+}
+
+struct link_keeper *kernel_side_keeper(const struct kernel_side *kernel)
+{
+	return kernel->keeper;
 }
 
 int kernel_side_program_fd(const struct kernel_side *kernel, enum kernel_program program)
@@ -262,6 +287,11 @@ int kernel_side_program_fd(const struct kernel_side *kernel, enum kernel_program
 int kernel_side_events_fd(const struct kernel_side *kernel)
 {
 	return bpf_map__fd(kernel->skeleton->maps.events);
+}
+
+int kernel_side_lifecycle_fd(const struct kernel_side *kernel)
+{
+	return bpf_map__fd(kernel->skeleton->maps.lifecycle_events);
 }
 
 int kernel_side_live_fd(const struct kernel_side *kernel)
@@ -306,6 +336,12 @@ void kernel_side_release_birth_log(struct kernel_side *kernel, uint32_t log)
 		__atomic_fetch_and(&kernel->birth_logs, ~(1u << (log - 1)), __ATOMIC_RELEASE);
 }
 
+uint32_t kernel_side_free_birth_logs(const struct kernel_side *kernel)
+{
+	return PYLEAK_BIRTH_LOGS -
+	       __builtin_popcount(__atomic_load_n(&kernel->birth_logs, __ATOMIC_RELAXED));
+}
+
 const struct birth *kernel_side_births(const struct kernel_side *kernel, uint32_t log)
 {
 	return (const struct birth *)kernel->births.memory + (size_t)(log - 1) * PYLEAK_BIRTHS;
@@ -336,6 +372,40 @@ bool kernel_side_target_publish(const struct kernel_side *kernel, uint32_t tgid,
 void kernel_side_target_withdraw(const struct kernel_side *kernel, uint32_t tgid)
 {
 	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.target_index), &tgid);
+}
+
+bool kernel_side_follow(const struct kernel_side *kernel, uint32_t tgid)
+{
+	uint32_t yes = 1;
+
+	return !bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.followed), &tgid, &yes,
+				    BPF_ANY);
+}
+
+void kernel_side_unfollow(const struct kernel_side *kernel, uint32_t tgid)
+{
+	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.followed), &tgid);
+}
+
+void kernel_side_watch_every_exec(const struct kernel_side *kernel)
+{
+	kernel->skeleton->bss->watch_every_exec = 1;
+}
+
+uint64_t kernel_side_lifecycle_lost(const struct kernel_side *kernel)
+{
+	return kernel->skeleton->bss->lifecycle_lost;
+}
+
+void kernel_side_free_context(const struct kernel_side *kernel, uint32_t id)
+{
+	static const struct traced_context nothing;
+
+	kernel_side_seal_context(kernel, id);
+	if (!bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.contexts), &id, &nothing,
+				 BPF_ANY))
+		bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.free_contexts), NULL, &id,
+				    BPF_ANY);
 }
 
 uint64_t kernel_side_memory(const struct kernel_side *kernel, uint64_t live_entries)

@@ -11,6 +11,8 @@
 
 #include "bpf/abi.h"
 
+struct link_keeper;
+
 enum kernel_program {
 	PROGRAM_PYMALLOC,
 	PROGRAM_MALLOC_ENTRY,
@@ -30,13 +32,17 @@ enum { SAMPLED_BLOCKS = 1 << 18 };
 /*
  * Loads the programs with maps sized so that pyleak stays within @max_memory bytes and holds at
  * most @max_blocks live blocks. NULL and @error: UNSUPPORTED with what is missing (privilege, BTF,
- * kernel feature).
+ * kernel feature). To be called while the process has no other threads.
  */
 struct kernel_side *kernel_side_new(uint64_t max_memory, uint32_t max_blocks, GError **error);
 void kernel_side_free(struct kernel_side *kernel);
 
+/* The process that holds the links, started with the kernel side: link_keeper.h. */
+struct link_keeper *kernel_side_keeper(const struct kernel_side *kernel);
+
 int kernel_side_program_fd(const struct kernel_side *kernel, enum kernel_program program);
-int kernel_side_events_fd(const struct kernel_side *kernel); /* the ring buffer */
+int kernel_side_events_fd(const struct kernel_side *kernel);	/* the ring buffer */
+int kernel_side_lifecycle_fd(const struct kernel_side *kernel); /* the same */
 int kernel_side_live_fd(const struct kernel_side *kernel);
 uint32_t kernel_side_live_capacity(const struct kernel_side *kernel); /* blocks */
 
@@ -50,6 +56,7 @@ uint32_t kernel_side_context_count(const struct kernel_side *kernel);
  */
 uint32_t kernel_side_acquire_birth_log(struct kernel_side *kernel);
 void kernel_side_release_birth_log(struct kernel_side *kernel, uint32_t log);
+uint32_t kernel_side_free_birth_logs(const struct kernel_side *kernel);
 const struct birth *kernel_side_births(const struct kernel_side *kernel, uint32_t log);
 
 /*
@@ -66,6 +73,23 @@ struct target *kernel_side_target(const struct kernel_side *kernel, uint32_t ind
 /* Makes events of process @tgid count for the target at @index, or no longer. */
 bool kernel_side_target_publish(const struct kernel_side *kernel, uint32_t tgid, uint32_t index);
 void kernel_side_target_withdraw(const struct kernel_side *kernel, uint32_t tgid);
+
+/*
+ * Forks, execs and exits of process @tgid and of all its future children are told as struct
+ * lifecycle_event from now on, until it exits. False when there is no room (PYLEAK_MAX_FOLLOWED).
+ */
+bool kernel_side_follow(const struct kernel_side *kernel, uint32_t tgid);
+void kernel_side_unfollow(const struct kernel_side *kernel, uint32_t tgid);
+/* Execs of every process of the host are told as well. */
+void kernel_side_watch_every_exec(const struct kernel_side *kernel);
+/* Events that did not fit into their buffer so far. */
+uint64_t kernel_side_lifecycle_lost(const struct kernel_side *kernel);
+
+/*
+ * Gives a context back for use by others. No block of it may be in the live table, and no program
+ * that could still use it may be running: those of its target have been removed.
+ */
+void kernel_side_free_context(const struct kernel_side *kernel, uint32_t id);
 
 /* Bytes that the maps take up now, at most: live table by its entries @live_entries. */
 uint64_t kernel_side_memory(const struct kernel_side *kernel, uint64_t live_entries);

@@ -3,17 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "trace/uprobe_link.h"
 
-enum { MAX_PROBES = 1024, MAX_PATH = 4096, MAX_MESSAGE = 400 };
+enum { MAX_PROBES = 1024, MAX_PATH = 4096, MAX_MESSAGE = 400, SLOT_STACK_BYTES = 128 << 10 };
 
 enum operation { CREATE_LINK, CLOSE_LINK };
 
@@ -33,11 +36,26 @@ struct reply {
 };
 
 struct link_keeper {
-	pid_t pid;
-	unsigned int slots;
-	int *sockets; /* our ends, by slot */
-	bool *open;   /* slots that hold a link */
-	bool *closing;
+	pid_t pid;   /* 0: it has ended */
+	int control; /* the ends of new slots' sockets are sent through it */
+};
+
+struct link_slot {
+	int socket;
+	bool open; /* holds a link */
+	bool closing;
+};
+
+/* In the keeper. */
+struct slots {
+	pthread_mutex_t mutex;
+	pthread_cond_t ended;
+	unsigned int served;
+};
+
+struct served_slot {
+	struct slots *slots;
+	int socket;
 };
 
 static size_t request_length(uint32_t count)
@@ -45,35 +63,75 @@ static size_t request_length(uint32_t count)
 	return offsetof(struct request, probes) + count * sizeof(struct uprobe);
 }
 
-/* In the keeper: one slot, served until pyleak's end of the socket is closed. */
+/* The next request, to g_free(); NULL when pyleak's end of the socket is closed. */
+static struct request *receive_request(int socket)
+{
+	struct request *request;
+	ssize_t length, received;
+
+	do
+		length = recv(socket, NULL, 0, MSG_PEEK | MSG_TRUNC);
+	while (length < 0 && errno == EINTR);
+	if (length < (ssize_t)request_length(0) || length > (ssize_t)sizeof(*request))
+		return NULL;
+	request = g_malloc0(length);
+	do
+		received = recv(socket, request, length, 0);
+	while (received < 0 && errno == EINTR);
+	if (received == length && request_length(request->count) == (size_t)length)
+		return request;
+	g_free(request);
+	return NULL;
+}
+
+static int create_link(const struct request *request, struct reply *reply)
+{
+	g_autoptr(GArray) probes = g_array_new(false, false, sizeof(struct uprobe));
+	g_autoptr(GError) error = NULL;
+	int link;
+
+	g_array_append_vals(probes, request->probes, request->count);
+	link = uprobe_link_create(request->program_fd, request->path, probes, request->pid,
+				  request->at_return, &error);
+	if (error) {
+		reply->code = error->code;
+		g_strlcpy(reply->message, error->message, sizeof(reply->message));
+	}
+	return link;
+}
+
+static void close_link(int *link)
+{
+	if (*link >= 0)
+		close(*link);
+	*link = -1;
+}
+
+/* In the keeper: one slot, served until pyleak's end of its socket is closed. */
 static void *serve_slot(void *data)
 {
-	int socket = GPOINTER_TO_INT(data), link = -1;
-	g_autofree struct request *request = g_new0(struct request, 1);
+	g_autofree struct served_slot *slot = data;
+	struct request *request;
+	int link = -1;
 
-	while (recv(socket, request, sizeof(*request), 0) > 0) {
+	while ((request = receive_request(slot->socket))) {
 		struct reply reply = { 0 };
 
-		if (request->operation == CLOSE_LINK) {
-			close(link);
-			link = -1;
-		} else {
-			g_autoptr(GArray) probes = g_array_new(false, false, sizeof(struct uprobe));
-			g_autoptr(GError) error = NULL;
-
-			g_array_append_vals(probes, request->probes, request->count);
-			link = uprobe_link_create(request->program_fd, request->path, probes,
-						  request->pid, request->at_return, &error);
-			if (error) {
-				reply.code = error->code;
-				g_strlcpy(reply.message, error->message, sizeof(reply.message));
-			}
-		}
-		if (send(socket, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
+		if (request->operation == CLOSE_LINK)
+			close_link(&link);
+		else
+			link = create_link(request, &reply);
+		g_free(request);
+		if (send(slot->socket, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
 			break;
 	}
-	if (link >= 0)
-		close(link);
+	/* In this order: the end of the socket tells pyleak that the link is gone. */
+	close_link(&link);
+	close(slot->socket);
+	pthread_mutex_lock(&slot->slots->mutex);
+	slot->slots->served--;
+	pthread_cond_signal(&slot->slots->ended);
+	pthread_mutex_unlock(&slot->slots->mutex);
 	return NULL;
 }
 
@@ -91,51 +149,90 @@ static void detach_from_terminal(void)
 	prctl(PR_SET_NAME, "pyleak-keeper");
 }
 
-static void run_keeper(const int *sockets, unsigned int slots)
+/* The socket of a new slot, or -1 when pyleak has ended. */
+static int receive_socket(int control)
 {
-	g_autoptr(GPtrArray) threads = g_ptr_array_new();
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} ancillary;
+	char byte;
+	struct iovec data = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
+	ssize_t length;
+	int socket;
+
+	do {
+		message.msg_control = &ancillary;
+		message.msg_controllen = sizeof(ancillary);
+		length = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
+	} while (length < 0 && errno == EINTR);
+	/* No descriptor comes with it when there is no room for one. */
+	if (length <= 0 || !CMSG_FIRSTHDR(&message))
+		return length > 0 ? -2 : -1;
+	memcpy(&socket, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(socket));
+	return socket;
+}
+
+static void start_slot(struct slots *slots, const pthread_attr_t *attributes, int socket)
+{
+	struct served_slot *slot = g_new0(struct served_slot, 1);
+	pthread_t thread;
+
+	slot->slots = slots;
+	slot->socket = socket;
+	pthread_mutex_lock(&slots->mutex);
+	slots->served++;
+	pthread_mutex_unlock(&slots->mutex);
+	if (!pthread_create(&thread, attributes, serve_slot, slot))
+		return;
+	/* pyleak sees its socket closed. */
+	close(socket);
+	g_free(slot);
+	pthread_mutex_lock(&slots->mutex);
+	slots->served--;
+	pthread_mutex_unlock(&slots->mutex);
+}
+
+static void run_keeper(int control)
+{
+	struct slots slots = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 };
+	pthread_attr_t attributes;
+	int socket;
 
 	detach_from_terminal();
-	for (unsigned int slot = 0; slot < slots; slot++)
-		g_ptr_array_add(threads,
-				g_thread_new("slot", serve_slot, GINT_TO_POINTER(sockets[slot])));
-	for (guint i = 0; i < threads->len; i++)
-		g_thread_join(threads->pdata[i]);
+	/* One heap for all threads: they hardly allocate. */
+	mallopt(M_ARENA_MAX, 1);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, SLOT_STACK_BYTES);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	while ((socket = receive_socket(control)) != -1)
+		if (socket >= 0)
+			start_slot(&slots, &attributes, socket);
+	pthread_mutex_lock(&slots.mutex);
+	while (slots.served)
+		pthread_cond_wait(&slots.ended, &slots.mutex);
 	_exit(0);
 }
 
-static void close_sockets(const int *sockets, unsigned int count)
-{
-	for (unsigned int slot = 0; slot < count; slot++)
-		if (sockets[slot] >= 0)
-			close(sockets[slot]);
-}
-
-struct link_keeper *link_keeper_new(unsigned int slots, GError **error)
+struct link_keeper *link_keeper_new(GError **error)
 {
 	struct link_keeper *keeper = g_new0(struct link_keeper, 1);
-	g_autofree int *theirs = g_new(int, slots + 1);
-	bool paired = true;
+	int pair[2] = { -1, -1 };
 
-	keeper->slots = slots;
-	keeper->sockets = g_new(int, slots + 1);
-	keeper->open = g_new0(bool, slots + 1);
-	keeper->closing = g_new0(bool, slots + 1);
-	for (unsigned int slot = 0; slot < slots; slot++) {
-		int pair[2] = { -1, -1 };
-
-		paired = paired && !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
-		keeper->sockets[slot] = pair[0];
-		theirs[slot] = pair[1];
+	keeper->control = -1;
+	if (!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		keeper->control = pair[0];
+		keeper->pid = fork();
+		if (!keeper->pid) {
+			close(pair[0]);
+			run_keeper(pair[1]);
+		}
+		close(pair[1]);
 	}
-	keeper->pid = paired ? fork() : -1;
-	if (!keeper->pid) {
-		close_sockets(keeper->sockets, slots);
-		run_keeper(theirs, slots);
-	}
-	close_sockets(theirs, slots);
 	if (keeper->pid > 0)
 		return keeper;
+	keeper->pid = 0;
 	g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
 		    "cannot start the process that holds probes: %s", g_strerror(errno));
 	link_keeper_free(keeper);
@@ -146,37 +243,97 @@ void link_keeper_free(struct link_keeper *keeper)
 {
 	if (!keeper)
 		return;
-	/* Keepers that were started later have copies of these sockets: closing ours would not end
-	 * them. */
-	for (unsigned int slot = 0; slot < keeper->slots; slot++)
-		shutdown(keeper->sockets[slot], SHUT_RDWR);
-	close_sockets(keeper->sockets, keeper->slots);
-	if (keeper->pid > 0)
+	if (keeper->control >= 0)
+		close(keeper->control);
+	if (keeper->pid)
 		waitpid(keeper->pid, NULL, 0);
-	g_free(keeper->sockets);
-	g_free(keeper->open);
-	g_free(keeper->closing);
 	g_free(keeper);
 }
 
-bool link_keeper_is_alive(const struct link_keeper *keeper)
+bool link_keeper_is_alive(struct link_keeper *keeper)
 {
-	return !waitpid(keeper->pid, NULL, WNOHANG);
+	if (keeper->pid && waitpid(keeper->pid, NULL, WNOHANG))
+		keeper->pid = 0;
+	return keeper->pid;
 }
 
-static bool receive_reply(const struct link_keeper *keeper, unsigned int slot, struct reply *reply)
+uint64_t link_keeper_cpu_ns(const struct link_keeper *keeper)
+{
+	struct timespec time;
+	clockid_t clock;
+
+	if (!keeper->pid || clock_getcpuclockid(keeper->pid, &clock) || clock_gettime(clock, &time))
+		return 0;
+	return time.tv_sec * 1000000000ULL + time.tv_nsec;
+}
+
+static bool send_socket(int control, int socket)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} ancillary = { .bytes = { 0 } };
+	char byte = 0;
+	struct iovec data = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = &ancillary,
+				  .msg_controllen = sizeof(ancillary) };
+
+	ancillary.header.cmsg_level = SOL_SOCKET;
+	ancillary.header.cmsg_type = SCM_RIGHTS;
+	ancillary.header.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&ancillary.header), &socket, sizeof(socket));
+	return sendmsg(control, &message, MSG_NOSIGNAL) == 1;
+}
+
+struct link_slot *link_slot_new(struct link_keeper *keeper, GError **error)
+{
+	struct link_slot *slot = g_new0(struct link_slot, 1);
+	int pair[2] = { -1, -1 };
+	bool sent = !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) &&
+		    send_socket(keeper->control, pair[1]);
+
+	slot->socket = pair[0];
+	if (!sent)
+		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
+			    "cannot reach the process that holds the probes: %s",
+			    g_strerror(errno));
+	if (pair[1] >= 0)
+		close(pair[1]);
+	if (sent)
+		return slot;
+	link_slot_free(slot);
+	return NULL;
+}
+
+void link_slot_free(struct link_slot *slot)
+{
+	char byte;
+
+	if (!slot)
+		return;
+	if (slot->socket >= 0) {
+		shutdown(slot->socket, SHUT_WR);
+		while (recv(slot->socket, &byte, 1, 0) > 0)
+			;
+		close(slot->socket);
+	}
+	g_free(slot);
+}
+
+static bool receive_reply(const struct link_slot *slot, struct reply *reply)
 {
 	ssize_t length;
 
 	do
-		length = recv(keeper->sockets[slot], reply, sizeof(*reply), 0);
+		length = recv(slot->socket, reply, sizeof(*reply), 0);
 	while (length < 0 && errno == EINTR);
 	return length == sizeof(*reply);
 }
 
-bool link_keeper_create(struct link_keeper *keeper, unsigned int slot, int program_fd,
-			const char *path, const GArray *probes, pid_t pid, bool at_return,
-			GError **error)
+bool link_slot_create(struct link_slot *slot, int program_fd, const char *path,
+		      const GArray *probes, pid_t pid, bool at_return, GError **error)
 {
 	g_autofree struct request *request = g_new0(struct request, 1);
 	struct reply reply;
@@ -193,34 +350,38 @@ bool link_keeper_create(struct link_keeper *keeper, unsigned int slot, int progr
 	request->at_return = at_return;
 	request->count = probes->len;
 	memcpy(request->probes, probes->data, probes->len * sizeof(struct uprobe));
-	if (send(keeper->sockets[slot], request, request_length(probes->len), MSG_NOSIGNAL) < 0 ||
-	    !receive_reply(keeper, slot, &reply)) {
+	if (send(slot->socket, request, request_length(probes->len), MSG_NOSIGNAL) < 0 ||
+	    !receive_reply(slot, &reply)) {
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
 			    "the process that holds the probes has ended");
 		return false;
 	}
-	keeper->open[slot] = !reply.code;
+	slot->open = !reply.code;
 	if (reply.code)
 		g_set_error(error, PYLEAK_ERROR, reply.code, "%s", reply.message);
 	return !reply.code;
 }
 
-void link_keeper_close_begin(struct link_keeper *keeper, unsigned int slot)
+bool link_slot_has_link(const struct link_slot *slot)
+{
+	return slot->open;
+}
+
+void link_slot_close_begin(struct link_slot *slot)
 {
 	struct request request = { .operation = CLOSE_LINK };
 
-	if (!keeper->open[slot])
+	if (!slot->open)
 		return;
-	keeper->open[slot] = false;
-	keeper->closing[slot] =
-		send(keeper->sockets[slot], &request, request_length(0), MSG_NOSIGNAL) >= 0;
+	slot->open = false;
+	slot->closing = send(slot->socket, &request, request_length(0), MSG_NOSIGNAL) >= 0;
 }
 
-void link_keeper_close_finish(struct link_keeper *keeper, unsigned int slot)
+void link_slot_close_finish(struct link_slot *slot)
 {
 	struct reply reply;
 
-	if (keeper->closing[slot])
-		receive_reply(keeper, slot, &reply);
-	keeper->closing[slot] = false;
+	if (slot->closing)
+		receive_reply(slot, &reply);
+	slot->closing = false;
 }

@@ -7,6 +7,7 @@
 #include "cpython/sites.h"
 #include "elf/entry_site.h"
 #include "elf/image.h"
+#include "elf/return_slot.h"
 #include "trace/malloc_functions.h"
 #include "trace/uprobe_link.h"
 
@@ -93,33 +94,52 @@ static void plan_malloc(struct probe_plan *plan, struct elf_image *image, const 
 	}
 }
 
-static void plan_mmap(struct probe_plan *plan, struct elf_image *image, const char *path)
+static const struct mmap_wrapper {
+	const char *name;
+	enum mmap_function function;
+	unsigned int arguments; /* that bpf/mmap.h looks at */
+} mmap_wrappers[] = {
+	{ "munmap", MMAP_UNMAP, ARGUMENT_1 | ARGUMENT_2 },
+	{ "mremap", MMAP_REMAP, ARGUMENT_1 | ARGUMENT_2 | ARGUMENT_3 },
+	{ "mmap", MMAP_MAP, ARGUMENT_2 | ARGUMENT_3 | ARGUMENT_4 },
+	{ "mmap64", MMAP_MAP, ARGUMENT_2 | ARGUMENT_3 | ARGUMENT_4 },
+};
+
+/* False where the wrapper is there and cannot be probed. */
+static bool plan_wrapper(struct probe_plan *plan, struct elf_image *image, const char *path,
+			 const struct mmap_wrapper *wrapper, GArray *probes)
 {
-	static const struct {
-		const char *name;
-		enum mmap_function function;
-	} wrappers[] = { { "munmap", MMAP_UNMAP },
-			 { "mremap", MMAP_REMAP },
-			 { "mmap", MMAP_MAP },
-			 { "mmap64", MMAP_MAP } };
-	g_autoptr(GArray) probes = g_array_new(false, false, sizeof(struct uprobe));
+	struct probe_site sites[MOST_SYSCALL_SITES];
+	struct elf_symbol symbol;
+	unsigned int count;
 
-	for (size_t i = 0; i < G_N_ELEMENTS(wrappers); i++) {
-		struct elf_symbol symbol;
-		struct probe_site site;
-		struct uprobe probe;
+	if (!elf_image_exports(image, wrapper->name, &symbol))
+		return true;
+	count = syscall_sites_find(image, symbol.address, wrapper->arguments, sites, NULL);
+	for (unsigned int i = 0; i < count; i++) {
+		struct uprobe probe = { .offset = sites[i].offset };
+		uint32_t slot = 0; /* what functions have that do not move the stack pointer */
 
-		if (!elf_image_exports(image, wrappers[i].name, &symbol) ||
-		    !syscall_site_find(image, symbol.address, &site, NULL) ||
-		    has_offset(probes, site.offset))
+		if (has_offset(probes, probe.offset))
 			continue;
-		probe = (struct uprobe){ .offset = site.offset, .cookie = wrappers[i].function };
+		return_slot_find(path, sites[i].address, &slot);
+		probe.cookie = PYLEAK_MMAP_COOKIE(wrapper->function, slot);
 		g_array_append_val(probes, probe);
 		plan->sites[FAMILY_MMAP]++;
 	}
+	return count;
+}
+
+static void plan_mmap(struct probe_plan *plan, struct elf_image *image, const char *path)
+{
+	g_autoptr(GArray) probes = g_array_new(false, false, sizeof(struct uprobe));
+	bool seen = true;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(mmap_wrappers); i++)
+		seen &= plan_wrapper(plan, image, path, &mmap_wrappers[i], probes);
 	if (probes->len)
 		add_group(plan, FAMILY_MMAP, PROGRAM_MMAP, false, path, probes);
-	else if (!plan->unseen_mmap)
+	if (!seen && !plan->unseen_mmap)
 		plan->unseen_mmap = g_path_get_basename(path);
 }
 
@@ -262,6 +282,26 @@ struct probe_plan *probe_plan_new(const struct process *process,
 		return NULL;
 	}
 	return plan;
+}
+
+struct probe_plan *probe_plan_copy(const struct probe_plan *plan, pid_t from, pid_t to)
+{
+	struct probe_plan *copy = g_memdup2(plan, sizeof(*plan));
+	g_autofree char *prefix = g_strdup_printf("/proc/%d/", from);
+
+	copy->unseen_mmap = g_strdup(plan->unseen_mmap);
+	copy->groups = g_ptr_array_new_with_free_func(probe_group_free);
+	for (guint i = 0; i < plan->groups->len; i++) {
+		const struct probe_group *group = plan->groups->pdata[i];
+		g_autofree char *path = NULL;
+
+		/* Files are opened through the process, which may go before its child. */
+		if (g_str_has_prefix(group->path, prefix))
+			path = g_strdup_printf("/proc/%d/%s", to, group->path + strlen(prefix));
+		add_group(copy, group->family, group->program, group->at_return,
+			  path ? path : group->path, group->probes);
+	}
+	return copy;
 }
 
 void probe_plan_free(struct probe_plan *plan)

@@ -46,6 +46,9 @@ struct probe_plan {
  */
 struct probe_plan *probe_plan_new(const struct process *process,
 				  const struct interpreter *interpreter, GError **error);
+/* The plan of process @from for @to, which was forked from it: the same code at the same addresses.
+ */
+struct probe_plan *probe_plan_copy(const struct probe_plan *plan, pid_t from, pid_t to);
 void probe_plan_free(struct probe_plan *plan);
 
 #endif

@@ -13,8 +13,7 @@ struct traced {
 	struct probe_plan *plan;
 	uint32_t index;
 	uint32_t armed;
-	struct link_keeper *keeper;
-	bool *attached; /* by group of the plan, which is the keeper's slot */
+	GPtrArray *slots; /* of struct link_slot *, by group of the plan */
 };
 
 /* The windows of PyThreadState and of a frame that the kernel side reads at once. */
@@ -26,7 +25,9 @@ static bool set_windows(struct target *target, GError **error)
 	target->tstate_start = MIN(layout->tstate_frame, layout->tstate_thread_id) / 8 * 8;
 	target->tstate_length = tstate_end - target->tstate_start;
 	target->frame_length = MAX(MAX(layout->frame_code, layout->frame_previous),
-				   MAX(layout->frame_instruction, layout->frame_owner) / 8 * 8) +
+				   MAX(MAX(layout->frame_instruction, layout->frame_owner),
+				       layout->frame_is_entry) /
+					   8 * 8) +
 			       8;
 	/* 3.11 and later push frames of Python calls on a stack of their own (Python/pystate.c,
 	 * _PyThreadState_PushFrame). */
@@ -77,21 +78,35 @@ static bool publish(struct traced *traced, const struct interpreter *interpreter
 	return true;
 }
 
+static bool open_slots(struct traced *traced, GError **error)
+{
+	for (guint i = 0; i < traced->plan->groups->len; i++) {
+		struct link_slot *slot = link_slot_new(kernel_side_keeper(traced->kernel), error);
+
+		if (!slot)
+			return false;
+		g_ptr_array_add(traced->slots, slot);
+	}
+	return true;
+}
+
+static void free_slot(void *slot)
+{
+	link_slot_free(slot);
+}
+
 struct traced *traced_new(struct kernel_side *kernel, const struct process *process,
-			  const struct interpreter *interpreter, GError **error)
+			  const struct interpreter *interpreter, const struct traced *parent,
+			  GError **error)
 {
 	struct traced *traced = g_new0(struct traced, 1);
 
 	traced->kernel = kernel;
 	traced->process = process;
-	traced->plan = probe_plan_new(process, interpreter, error);
-	if (!traced->plan || !publish(traced, interpreter, error)) {
-		traced_free(traced);
-		return NULL;
-	}
-	traced->attached = g_new0(bool, traced->plan->groups->len + 1);
-	traced->keeper = link_keeper_new(traced->plan->groups->len, error);
-	if (!traced->keeper) {
+	traced->slots = g_ptr_array_new_with_free_func(free_slot);
+	traced->plan = parent ? probe_plan_copy(parent->plan, parent->process->pid, process->pid)
+			      : probe_plan_new(process, interpreter, error);
+	if (!traced->plan || !open_slots(traced, error) || !publish(traced, interpreter, error)) {
 		traced_free(traced);
 		return NULL;
 	}
@@ -102,15 +117,14 @@ void traced_free(struct traced *traced)
 {
 	if (!traced)
 		return;
-	if (traced->keeper)
+	if (traced->armed)
 		traced_disarm(traced, traced->armed);
-	link_keeper_free(traced->keeper);
+	g_ptr_array_unref(traced->slots);
 	if (traced->index) {
 		kernel_side_target_withdraw(traced->kernel, traced->process->pid);
 		kernel_side_target(traced->kernel, traced->index)->tgid = 0;
 	}
 	probe_plan_free(traced->plan);
-	g_free(traced->attached);
 	g_free(traced);
 }
 
@@ -145,16 +159,16 @@ bool traced_arm(struct traced *traced, uint32_t families, double fraction, GErro
 {
 	for (guint i = 0; i < traced->plan->groups->len; i++) {
 		const struct probe_group *group = traced->plan->groups->pdata[i];
+		struct link_slot *slot = traced->slots->pdata[i];
 		g_autoptr(GArray) probes = NULL;
 
-		if (!(families & 1u << group->family) || traced->attached[i])
+		if (!(families & 1u << group->family) || link_slot_has_link(slot))
 			continue;
 		probes = choose_probes(group->probes,
 				       group->family == FAMILY_PYMALLOC ? fraction : 1);
-		traced->attached[i] = link_keeper_create(
-			traced->keeper, i, kernel_side_program_fd(traced->kernel, group->program),
-			group->path, probes, traced->process->pid, group->at_return, error);
-		if (!traced->attached[i]) {
+		if (!link_slot_create(slot, kernel_side_program_fd(traced->kernel, group->program),
+				      group->path, probes, traced->process->pid, group->at_return,
+				      error)) {
 			traced_disarm(traced, families & ~traced->armed);
 			return false;
 		}
@@ -174,27 +188,20 @@ void traced_disarm(struct traced *traced, uint32_t families)
 	for (guint i = count; i-- > 0;) {
 		const struct probe_group *group = traced->plan->groups->pdata[i];
 
-		if (families & 1u << group->family && traced->attached[i])
-			link_keeper_close_begin(traced->keeper, i);
+		if (families & 1u << group->family)
+			link_slot_close_begin(traced->slots->pdata[i]);
 	}
 	for (guint i = 0; i < count; i++) {
 		const struct probe_group *group = traced->plan->groups->pdata[i];
 
-		if (!(families & 1u << group->family) || !traced->attached[i])
-			continue;
-		link_keeper_close_finish(traced->keeper, i);
-		traced->attached[i] = false;
+		if (families & 1u << group->family)
+			link_slot_close_finish(traced->slots->pdata[i]);
 	}
 }
 
 void traced_stop_counting(struct traced *traced, uint32_t families)
 {
 	clear_armed(traced, families);
-}
-
-bool traced_has_probes(const struct traced *traced)
-{
-	return link_keeper_is_alive(traced->keeper);
 }
 
 struct kernel_side *traced_kernel(const struct traced *traced)

@@ -20,11 +20,12 @@ struct traced;
 
 /*
  * Registers @process with the kernel side and plans its probes; attaches nothing yet. @interpreter
- * may be NULL. Both are borrowed and must outlive the result. NULL and @error as in
- * probe_plan_new().
+ * may be NULL. Both are borrowed and must outlive the result. @parent: a process that @process was
+ * forked from, whose plan is then its own; or NULL. NULL and @error as in probe_plan_new().
  */
 struct traced *traced_new(struct kernel_side *kernel, const struct process *process,
-			  const struct interpreter *interpreter, GError **error);
+			  const struct interpreter *interpreter, const struct traced *parent,
+			  GError **error);
 /* Disarms, withdraws and frees. NULL is allowed. */
 void traced_free(struct traced *traced);
 
@@ -41,10 +42,6 @@ void traced_disarm(struct traced *traced, uint32_t families);
 
 /* Only the first half of traced_disarm(): from now on nothing counts. At once. */
 void traced_stop_counting(struct traced *traced, uint32_t families);
-
-/* False when the process that holds the probes was killed (link_keeper.h): nothing is traced any
- * more. */
-bool traced_has_probes(const struct traced *traced);
 
 struct kernel_side *traced_kernel(const struct traced *traced);
 uint32_t traced_index(const struct traced *traced);
