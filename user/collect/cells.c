@@ -7,9 +7,10 @@
  */
 enum { BURST_SHIFT = 27 };
 
-/* What one burst saw of one context in one size class. */
+/* What one burst saw of one context in one size class; all of it is of one age. */
 struct part {
 	uint32_t context, block_size;
+	enum survivor_age age;
 	uint64_t burst;
 	uint64_t blocks, size;
 	double weight, bytes;
@@ -18,6 +19,7 @@ struct part {
 /* What one burst saw of one size class. */
 struct burst_class {
 	uint32_t block_size;
+	enum survivor_age age;
 	uint64_t burst;
 	double weight;
 };
@@ -38,28 +40,29 @@ static guint part_hash(const void *key)
 {
 	const struct part *part = key;
 
-	return mix((uint64_t)part->context << 32 | part->block_size, part->burst);
+	return mix((uint64_t)part->context << 32 | part->block_size, part->burst ^ part->age);
 }
 
 static gboolean part_equal(const void *left, const void *right)
 {
 	const struct part *a = left, *b = right;
 
-	return a->context == b->context && a->block_size == b->block_size && a->burst == b->burst;
+	return a->context == b->context && a->block_size == b->block_size && a->age == b->age &&
+	       a->burst == b->burst;
 }
 
 static guint class_hash(const void *key)
 {
 	const struct burst_class *class = key;
 
-	return mix(class->block_size, class->burst);
+	return mix(class->block_size, class->burst ^ class->age);
 }
 
 static gboolean class_equal(const void *left, const void *right)
 {
 	const struct burst_class *a = left, *b = right;
 
-	return a->block_size == b->block_size && a->burst == b->burst;
+	return a->block_size == b->block_size && a->age == b->age && a->burst == b->burst;
 }
 
 struct cells *cells_new(void)
@@ -80,11 +83,17 @@ void cells_free(struct cells *cells)
 	g_free(cells);
 }
 
-void cells_add(struct cells *cells, uint32_t context, uint32_t block_size, uint64_t size,
-	       double weight, uint64_t born_ns)
+void cells_add(struct cells *cells, const struct survivor *survivor, double weight)
 {
-	struct part part = { context, block_size, born_ns >> BURST_SHIFT, 0, 0, 0, 0 }, *known;
-	struct burst_class class = { block_size, part.burst, 0 }, *known_class;
+	struct part part = {
+		.context = survivor->context,
+		.block_size = survivor->block_size,
+		.age = survivor->age,
+		.burst = survivor->born_ns >> BURST_SHIFT,
+	};
+	struct burst_class class = { survivor->block_size, survivor->age, part.burst, 0 };
+	struct burst_class *known_class;
+	struct part *known;
 
 	known = g_hash_table_lookup(cells->parts, &part);
 	if (!known) {
@@ -97,31 +106,43 @@ void cells_add(struct cells *cells, uint32_t context, uint32_t block_size, uint6
 		g_hash_table_add(cells->classes, known_class);
 	}
 	known->blocks++;
-	known->size += size;
+	known->size += survivor->size;
 	known->weight += weight;
-	known->bytes += weight * size;
+	known->bytes += weight * survivor->size;
 	known_class->weight += weight;
 }
 
-static struct sample_cell *find_cell(GHashTable *by_key, const struct part *part)
+static guint cell_hash(const void *key)
 {
-	uint64_t key = (uint64_t)part->context << 32 | part->block_size;
-	struct sample_cell *cell = g_hash_table_lookup(by_key, &key);
+	const struct sample_cell *cell = key;
+
+	return mix((uint64_t)cell->context << 32 | cell->block_size, cell->age);
+}
+
+static gboolean cell_equal(const void *left, const void *right)
+{
+	const struct sample_cell *a = left, *b = right;
+
+	return a->context == b->context && a->block_size == b->block_size && a->age == b->age;
+}
+
+static struct sample_cell *find_cell(GHashTable *set, const struct part *part)
+{
+	struct sample_cell key = { .context = part->context,
+				   .age = part->age,
+				   .block_size = part->block_size };
+	struct sample_cell *cell = g_hash_table_lookup(set, &key);
 
 	if (!cell) {
-		uint64_t *stored = g_memdup2(&key, sizeof(key));
-
-		cell = g_new0(struct sample_cell, 1);
-		cell->context = part->context;
-		cell->block_size = part->block_size;
-		g_hash_table_insert(by_key, stored, cell);
+		cell = g_memdup2(&key, sizeof(key));
+		g_hash_table_add(set, cell);
 	}
 	return cell;
 }
 
 static void add_part(const struct cells *cells, struct sample_cell *cell, const struct part *part)
 {
-	const struct burst_class class = { part->block_size, part->burst, 0 }, *all;
+	const struct burst_class class = { part->block_size, part->age, part->burst, 0 }, *all;
 	/* Where all is seen nothing is left to chance. */
 	double unsure = MAX(1 - part->blocks / part->weight, 0);
 
@@ -137,17 +158,16 @@ static void add_part(const struct cells *cells, struct sample_cell *cell, const 
 
 GArray *cells_sum(const struct cells *cells)
 {
-	g_autoptr(GHashTable) by_key =
-		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+	g_autoptr(GHashTable) set = g_hash_table_new_full(cell_hash, cell_equal, g_free, NULL);
 	GArray *sums = g_array_new(false, false, sizeof(struct sample_cell));
 	GHashTableIter iterator;
 	void *item;
 
 	g_hash_table_iter_init(&iterator, cells->parts);
 	while (g_hash_table_iter_next(&iterator, &item, NULL))
-		add_part(cells, find_cell(by_key, item), item);
-	g_hash_table_iter_init(&iterator, by_key);
-	while (g_hash_table_iter_next(&iterator, NULL, &item))
+		add_part(cells, find_cell(set, item), item);
+	g_hash_table_iter_init(&iterator, set);
+	while (g_hash_table_iter_next(&iterator, &item, NULL))
 		g_array_append_vals(sums, item, 1);
 	return sums;
 }

@@ -17,12 +17,19 @@ struct cells;
 struct cells *cells_new(void);
 void cells_free(struct cells *cells);
 
-/*
- * Adds a block of @size bytes, born at @born_ns, that stands for @weight (at least 1) like it.
- * @block_size: its size class, or 0 where blocks have any size.
- */
-void cells_add(struct cells *cells, uint32_t context, uint32_t block_size, uint64_t size,
-	       double weight, uint64_t born_ns);
+/* A block that is still there. */
+struct survivor {
+	uint32_t context;
+	uint32_t block_size; /* its size class, or 0 where blocks have any size */
+	uint64_t size, born_ns;
+	enum survivor_age age;
+	/* What the burst saw in which it was born (governor.h, burst_handler); 0: it was born while
+	 * all was seen; below 0: unknown. */
+	double window_ns;
+};
+
+/* Adds @survivor, which stands for @weight (at least 1) like it. */
+void cells_add(struct cells *cells, const struct survivor *survivor, double weight);
 
 /* The sums, an array of struct sample_cell to g_array_unref(), in no order. */
 GArray *cells_sum(const struct cells *cells);

@@ -12,11 +12,18 @@
 #include "collect/sampling.h"
 #include "collect/survival.h"
 #include "proc/maps.h"
+#include "proc/pressure.h"
 
 /* Dead entries are left in the table for quick reuse until it is this full. */
 static const double ERASE_WHEN_FULL = 0.5;
 /* From here on no more than sampling needs is kept. */
 static const double CROWDED = 0.6;
+/* Blocks that may be looked into: of a context and size, and of all (3 MiB). */
+enum { BLOCKS_OF_SIZE = 256, BLOCKS_OF_ALL = 131072 };
+/* In windows, younger blocks are mostly temporaries. */
+static const uint64_t SETTLED_NS = 300000000;
+/* Ages of places in the heap are counted in this, up to 25 s. */
+static const uint64_t HEAP_AGE_UNIT_NS = 100000000;
 
 struct collector {
 	struct kernel_side *kernel;
@@ -25,14 +32,17 @@ struct collector {
 	const struct interpreter *interpreter;
 	struct pool_geometry geometry;
 	struct cost cost;
-	struct heap_index *baseline;
+	struct heap_index *heap; /* as of the last look; NULL: never read */
 	uint64_t baseline_pool_bytes;
 	struct survival *survival;
+	struct memory_meter meter;
 	struct governor *governor; /* NULL: everything is traced */
 	struct sampling *sampling; /* NULL: the same */
 	uint64_t lost[LOST_COUNT];
 	uint64_t attached_ns;
-	uint64_t taken_ns; /* of the last snapshot; 0: none yet */
+	uint64_t followed_ns; /* when @heap was read */
+	bool has_baseline;    /* the heap could be read at attach */
+	uint64_t taken_ns;    /* of the last snapshot; 0: none yet */
 	uint64_t unchecked, live_entries;
 	double seconds;
 };
@@ -41,13 +51,15 @@ struct collector {
 struct take {
 	struct collector *collector;
 	const struct traced_context *totals;
-	struct heap_index *heap; /* NULL: cannot be read (any more), or no pymalloc */
+	struct heap_index *heap; /* borrowed. NULL: cannot be read (any more), or no pymalloc */
 	struct maps *maps;	 /* NULL: cannot be read (any more) */
 	const struct checkpoint *checkpoint;
 	uint64_t now_ns;
 	uint32_t began, young, checked_until, old; /* units of struct block's born */
 	GArray *contexts;			   /* of struct snapshot_context, by id */
+	struct block_sample *blocks;
 	struct coverage coverage;
+	uint8_t age_bounds[SURVIVOR_OLD]; /* of places in the heap: young, recent */
 	uint64_t in_flight; /* key of the block that may not have left its free list yet */
 };
 
@@ -96,7 +108,7 @@ void collector_free(struct collector *collector)
 	if (!collector)
 		return;
 	sampling_free(collector->sampling);
-	heap_index_free(collector->baseline);
+	heap_index_free(collector->heap);
 	survival_free(collector->survival);
 	g_free(collector);
 }
@@ -126,10 +138,13 @@ void collector_set_baseline(struct collector *collector)
 	}
 	if (!maps)
 		return;
-	heap_index_free(collector->baseline);
-	collector->baseline = read_heap(collector, maps);
-	collector->baseline_pool_bytes =
-		collector->baseline ? heap_index_pool_bytes(collector->baseline) : 0;
+	heap_index_free(collector->heap);
+	collector->heap = read_heap(collector, maps);
+	collector->has_baseline = collector->heap;
+	if (collector->heap) {
+		heap_index_set_baseline(collector->heap);
+		collector->baseline_pool_bytes = heap_index_pool_bytes(collector->heap);
+	}
 	maps_free(maps);
 }
 
@@ -149,26 +164,58 @@ static uint64_t mapped_bytes(const struct maps *maps, uint64_t address, uint64_t
 	return mapped;
 }
 
-/* Whether the block still lives, by what the allocator says. @size becomes what is left of it. */
+/* What a look tells of a block that lives. */
+struct look {
+	uint64_t size;	   /* what is left of it */
+	uint8_t place_age; /* in the heap, where known */
+	double window_ns;  /* as in struct survivor */
+};
+
+/* Whether the block still lives, by what the allocator says. @look->size is its size so far. */
 static bool is_alive(struct take *take, enum family family, uint64_t address, uint64_t tag,
-		     uint64_t *size)
+		     struct look *look)
 {
 	struct sampling *sampling = take->collector->sampling;
 	uint32_t born = PYLEAK_TAG_BORN(tag);
 
 	if (family == FAMILY_PYMALLOC && take->heap) {
-		if (!heap_index_mark(take->heap, address))
+		if (!heap_index_mark(take->heap, address, &look->place_age))
 			return !born_before(born, take->began) ||
 			       PYLEAK_KEY_ADDRESS(take->in_flight) == address;
 		take->coverage.seen++;
 	}
 	if (family == FAMILY_MMAP && take->maps && born_before(born, take->began)) {
-		*size = mapped_bytes(take->maps, address, *size);
-		return *size;
+		look->size = mapped_bytes(take->maps, address, look->size);
+		return look->size;
 	}
 	return !sampling || !take->maps ||
-	       sampling_is_same(sampling, family, address, tag, *size,
-				born_to_ns(born, take->now_ns));
+	       sampling_is_same(sampling, family, address, tag, look->size,
+				born_to_ns(born, take->now_ns), &look->window_ns);
+}
+
+/*
+ * What a place has been handed out for can only be longer than its block's life; if it is shorter,
+ * the block was born between two looks.
+ */
+static void sample_block(const struct take *take, const struct snapshot_context *context,
+			 uint64_t born_ns, const struct look *look)
+{
+	struct sampling *sampling = take->collector->sampling;
+	bool is_pymalloc = context->family == FAMILY_PYMALLOC;
+	struct survivor survivor = {
+		.context = context->id,
+		.block_size = is_pymalloc ? look->size : 0,
+		.size = look->size,
+		.born_ns = born_ns,
+		.age = sampling_age(sampling, born_ns),
+		.window_ns = look->window_ns,
+	};
+
+	if (is_pymalloc && look->place_age < take->age_bounds[SURVIVOR_YOUNG])
+		survivor.age = SURVIVOR_YOUNG;
+	else if (is_pymalloc && look->place_age < take->age_bounds[SURVIVOR_RECENT])
+		survivor.age = MIN(survivor.age, SURVIVOR_RECENT);
+	sampling_count(sampling, context->family, &survivor);
 }
 
 static bool visit_block(void *data, uint64_t key, const struct block *block)
@@ -176,7 +223,8 @@ static bool visit_block(void *data, uint64_t key, const struct block *block)
 	struct take *take = data;
 	uint32_t id = PYLEAK_TAG_CONTEXT(block->tag), born = PYLEAK_TAG_BORN(block->tag);
 	struct snapshot_context *context;
-	uint64_t size = block->size, born_ns;
+	struct look look = { block->size, HEAP_AGE_MOST, -1 };
+	uint64_t born_ns;
 
 	if (!block->tag)
 		return false;
@@ -184,7 +232,7 @@ static bool visit_block(void *data, uint64_t key, const struct block *block)
 	    id >= take->contexts->len)
 		return true;
 	context = &g_array_index(take->contexts, struct snapshot_context, id);
-	if (!is_alive(take, context->family, PYLEAK_KEY_ADDRESS(key), block->tag, &size))
+	if (!is_alive(take, context->family, PYLEAK_KEY_ADDRESS(key), block->tag, &look))
 		return false;
 	if (!take->maps && take->collector->taken_ns && !born_before(born, take->checked_until)) {
 		take->collector->unchecked++;
@@ -193,14 +241,17 @@ static bool visit_block(void *data, uint64_t key, const struct block *block)
 	if (!born_before(born, take->young))
 		return true;
 	context->live_blocks++;
-	context->live_bytes += size;
+	context->live_bytes += look.size;
 	if (take->checkpoint && born_before(born, take->old))
 		context->old_live_blocks++;
 	born_ns = born_to_ns(born, take->now_ns);
 	if (!context->oldest_born_ns || born_ns < context->oldest_born_ns)
 		context->oldest_born_ns = born_ns;
 	if (take->collector->sampling)
-		sampling_count(take->collector->sampling, context, size, born_ns);
+		sample_block(take, context, born_ns, &look);
+	if (!take->collector->sampling || born_ns + SETTLED_NS < take->now_ns)
+		block_sample_add(take->blocks, id, context->family, PYLEAK_KEY_ADDRESS(key),
+				 block->tag, look.size);
 	return true;
 }
 
@@ -243,26 +294,26 @@ static void compare_heap(struct take *take, struct snapshot *snapshot)
 	struct collector *collector = take->collector;
 
 	snapshot->coverage = -1;
-	if (!take->heap || !collector->baseline)
+	if (!take->heap || !collector->has_baseline)
 		return;
 	if (collector->sampling) {
 		G_STATIC_ASSERT((int)SNAPSHOT_MAX_CLASSES == (int)POOL_MAX_CLASSES);
 		snapshot->class_step = collector->geometry.alignment;
 		snapshot->pool_growth_bytes = (int64_t)(heap_index_pool_bytes(take->heap) -
 							collector->baseline_pool_bytes);
-		heap_index_count_new(take->heap, collector->baseline, snapshot->class_blocks);
+		heap_index_count_new(take->heap, take->age_bounds, SURVIVOR_AGES,
+				     snapshot->class_blocks);
 	} else if (!snapshot->lost[LOST_LIVE_FULL] && !snapshot->lost[LOST_CONTEXTS_FULL]) {
 		/* Blocks that did not fit into a table were seen and are counted as lost; they
 		 * would pass as unseen here. */
 		coverage_measure(&take->coverage, collector->kernel,
 				 traced_index(collector->traced), &collector->process->memory.base,
-				 &collector->geometry, take->heap, collector->baseline);
+				 &collector->geometry, take->heap);
 		snapshot->coverage_blocks = take->coverage.seen + take->coverage.unseen;
 		if (snapshot->coverage_blocks)
 			snapshot->coverage =
 				(double)take->coverage.seen / snapshot->coverage_blocks;
 	}
-	heap_index_intersect(collector->baseline, take->heap);
 }
 
 static void prepare_contexts(struct take *take)
@@ -348,6 +399,27 @@ static void read_target(struct take *take)
 	}
 }
 
+/* Ages of places go on from the last look; the index of this one takes its place. */
+static void follow_heap(struct take *take)
+{
+	struct collector *collector = take->collector;
+	uint64_t before = MAX(collector->followed_ns, collector->attached_ns);
+
+	if (!take->heap)
+		return;
+	if (collector->sampling)
+		for (int age = SURVIVOR_YOUNG; age < SURVIVOR_OLD; age++)
+			take->age_bounds[age] =
+				MIN((age + 1) * sampling_young_ns(collector->sampling) /
+					    HEAP_AGE_UNIT_NS,
+				    HEAP_AGE_MOST);
+	if (collector->heap)
+		heap_index_follow(take->heap, collector->heap,
+				  take->now_ns / HEAP_AGE_UNIT_NS - before / HEAP_AGE_UNIT_NS);
+	collector->heap = take->heap;
+	collector->followed_ns = take->now_ns;
+}
+
 struct snapshot *collector_take(struct collector *collector, double min_age_s, GError **error)
 {
 	struct take take = { .collector = collector };
@@ -368,13 +440,16 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 	if (collector->sampling)
 		sampling_begin(collector->sampling, began);
 	read_target(&take);
+	follow_heap(&take);
 	prepare_contexts(&take);
+	take.blocks = block_sample_new(BLOCKS_OF_SIZE, BLOCKS_OF_ALL);
 	if (!live_scan(collector->kernel, erase, visit_block, &take, &result, error)) {
 		snapshot_free(snapshot);
 		snapshot = NULL;
 		goto out;
 	}
 	visit_pending(&take);
+	snapshot->blocks = g_steal_pointer(&take.blocks);
 	snapshot->taken_ns = began;
 	snapshot->attached_ns = collector->attached_ns;
 	snapshot->time_us = g_get_real_time();
@@ -385,18 +460,26 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 	compare_heap(&take, snapshot);
 	finish_contexts(&take, snapshot);
 	cost_fill(&collector->cost, collector->process, began, spent_ns(collector), snapshot);
+	if (take.maps)
+		memory_meter_read(&collector->meter, &collector->process->memory.base, take.maps,
+				  take.heap ? heap_index_totals(take.heap) : NULL,
+				  traced_plan(collector->traced)->malloc_is_glibc, began,
+				  &snapshot->memory);
 	fill_families(collector, snapshot);
 	if (collector->sampling)
 		sampling_finish(collector->sampling, snapshot);
 	survival_remember(collector->survival, began, take.totals, take.contexts->len);
 	collector->live_entries = result.entries;
-	if (collector->governor)
+	snapshot->budget_scale = 1;
+	if (collector->governor) {
 		governor_set_crowded(collector->governor, result.entries > capacity * CROWDED);
+		snapshot->budget_scale = governor_set_pressure(collector->governor, pressure_cpu());
+	}
 	collector->taken_ns = began;
 	collector->seconds = (now_ns() - began) / 1e9;
 out:
+	block_sample_free(take.blocks);
 	g_array_unref(take.contexts);
-	heap_index_free(take.heap);
 	maps_free(take.maps);
 	return snapshot;
 }

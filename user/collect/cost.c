@@ -18,11 +18,13 @@ double cost_of_events(const struct cost *cost, const struct target *record)
 {
 	double program_ns =
 		record->timed_events ? (double)record->timed_ns / record->timed_events : 0;
-	uint64_t events = record->idle_traps;
+	uint64_t events = record->idle_traps, sent_ns = 0;
 
-	for (int family = 0; family < FAMILY_COUNT; family++)
+	for (int family = 0; family < FAMILY_COUNT; family++) {
 		events += record->events[family];
-	return events * (cost->trap_ns + program_ns);
+		sent_ns += record->sent_ns[family];
+	}
+	return events * (cost->trap_ns + program_ns) + sent_ns;
 }
 
 void cost_fill(const struct cost *cost, const struct process *process, uint64_t now_ns,
@@ -36,6 +38,8 @@ void cost_fill(const struct cost *cost, const struct process *process, uint64_t 
 		return;
 	snapshot->rss_bytes = usage.rss_bytes;
 	snapshot->private_growth_bytes = (int64_t)(usage.private_bytes - cost->private_at_attach);
+	snapshot->memory.rss_bytes = usage.rss_bytes;
+	snapshot->memory.private_bytes = usage.private_bytes;
 	snapshot->threads = usage.threads;
 	/* Beyond 20x the difference is all error. */
 	if (wall > 0)

@@ -42,7 +42,7 @@ static void visit_unmarked(void *data, uint64_t address, uint32_t block_size)
 
 void coverage_measure(struct coverage *coverage, const struct kernel_side *kernel, uint32_t index,
 		      const struct memory *memory, const struct pool_geometry *geometry,
-		      const struct heap_index *heap, const struct heap_index *baseline)
+		      const struct heap_index *heap)
 {
 	struct search search = {
 		.coverage = coverage,
@@ -52,5 +52,5 @@ void coverage_measure(struct coverage *coverage, const struct kernel_side *kerne
 		.geometry = geometry,
 	};
 
-	heap_index_each_unmarked(heap, baseline, visit_unmarked, &search);
+	heap_index_each_unmarked(heap, visit_unmarked, &search);
 }

@@ -19,13 +19,12 @@ struct coverage {
 };
 
 /*
- * Counts the blocks of @heap that are neither marked nor live in @baseline: those without an entry
- * in the kernel's table for target
- * @index are unseen, unless a second look at their pool shows that they were just being born or
- * freed. Adds to @coverage.
+ * Counts the blocks of @heap that are neither marked nor of the baseline: those without an entry in
+ * the kernel's table for target @index are unseen, unless a second look at their pool shows that
+ * they were just being born or freed. Adds to @coverage.
  */
 void coverage_measure(struct coverage *coverage, const struct kernel_side *kernel, uint32_t index,
 		      const struct memory *memory, const struct pool_geometry *geometry,
-		      const struct heap_index *heap, const struct heap_index *baseline);
+		      const struct heap_index *heap);
 
 #endif

@@ -107,7 +107,7 @@ void epochs_add(struct epochs *epochs, uint64_t until_ns, double own_ns, double 
 		thin_out(epochs);
 }
 
-double epochs_weight(const struct epochs *epochs, uint64_t born_ns)
+double epochs_weight(const struct epochs *epochs, uint64_t born_ns, double window_ns)
 {
 	guint low = 0, high = epochs->items->len - 1;
 	const struct epoch *epoch;
@@ -125,6 +125,8 @@ double epochs_weight(const struct epochs *epochs, uint64_t born_ns)
 	/* The latest may have no window yet: it is like the one before. */
 	if (epoch->observed_ns <= 0 && low)
 		epoch = epoch_at(epochs, low - 1);
+	if (window_ns > 0 && epoch->windows)
+		return MAX(epoch->own_ns / (epoch->windows * window_ns), 1);
 	seen = fraction(epoch->observed_ns, epoch->own_ns);
 	return seen > 0 ? 1 / MAX(seen, LEAST) : 1;
 }

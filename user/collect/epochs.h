@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which fraction of the target's time was seen, by stretches of the trace: what a block that was
- * seen being born stands for. Pure.
+ * How much of the target's time windows stand for, by stretches of the trace: what a block that was
+ * seen being born counts. Windows open at random, so each stands for as much of the time as any
+ * other, however long it lasted: where a program allocates most the budget is soon used up, and
+ * what such a window saw in little time must not count for less. Pure.
  */
 #ifndef PYLEAK_COLLECT_EPOCHS_H
 #define PYLEAK_COLLECT_EPOCHS_H
@@ -22,7 +24,11 @@ void epochs_free(struct epochs *epochs);
 void epochs_add(struct epochs *epochs, uint64_t until_ns, double own_ns, double observed_ns,
 		uint64_t windows);
 
-/* What a block born at @born_ns counts: 1 / fraction, at least 1. */
-double epochs_weight(const struct epochs *epochs, uint64_t born_ns);
+/*
+ * What a block counts that was born at @born_ns, in a window that saw @window_ns of the target's
+ * own time: the time that a window stands for over that, at least 1. Where @window_ns is not known
+ * (below 0), the time over what all windows saw of it.
+ */
+double epochs_weight(const struct epochs *epochs, uint64_t born_ns, double window_ns);
 
 #endif

@@ -12,7 +12,16 @@ enum {
 	CHUNK_FLAGS = 7,
 	PREV_INUSE = 1,
 	IS_MMAPPED = 2,
+	/* Include/object.h: offsets on 64 bits; Py_TPFLAGS_LONG_SUBCLASS, _BYTES_ and _UNICODE_. */
+	OBJECT_TYPE = 8,
+	TYPE_FLAGS = 168,
+	TYPE_SEALED_SUBCLASSES = 1 << 24 | 1 << 27 | 1 << 28,
+	MAX_METATYPES = 4,
+	MAX_TYPES = 1 << 16, /* that are remembered */
 };
+
+/* Objects of a sealed type are as they will be as soon as they are made, but for a hash. */
+enum type_kind { TYPE_NONE, TYPE_ANY, TYPE_SEALED };
 
 /* Of an object's words: objects of one type that follow each other in a place differ in more. */
 static const double MOSTLY = 0.6;
@@ -28,13 +37,15 @@ struct fingerprint {
 	uint64_t address, tag;
 	uint64_t words[WORDS];
 	uint64_t chunk_size; /* glibc: size field with its flags */
-	bool looked_at;	     /* since it was taken */
-	int unasked;	     /* sweeps since it was asked for */
+	double window_ns;
+	bool looked_at; /* since it was taken */
+	int unasked;	/* sweeps since it was asked for */
 };
 
 struct fingerprints {
 	GMutex mutex;
 	GHashTable *blocks; /* by address */
+	GHashTable *types;  /* address to enum type_kind */
 };
 
 struct fingerprints *fingerprints_new(void)
@@ -42,6 +53,7 @@ struct fingerprints *fingerprints_new(void)
 	struct fingerprints *fingerprints = g_new0(struct fingerprints, 1);
 
 	g_mutex_init(&fingerprints->mutex);
+	fingerprints->types = g_hash_table_new(g_direct_hash, g_direct_equal);
 	fingerprints->blocks = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
 	return fingerprints;
 }
@@ -51,8 +63,76 @@ void fingerprints_free(struct fingerprints *fingerprints)
 	if (!fingerprints)
 		return;
 	g_hash_table_unref(fingerprints->blocks);
+	g_hash_table_unref(fingerprints->types);
 	g_mutex_clear(&fingerprints->mutex);
 	g_free(fingerprints);
+}
+
+/*
+ * Every type's type is a type, and at the end of that is `type`, which is its own. Struct offsets
+ * of Include/object.h, the same from 2.7 to 3.15.
+ */
+static enum type_kind read_type_kind(const struct memory *memory, uint64_t address)
+{
+	uint64_t type = address, above = 0, flags;
+
+	if (address < SMALLEST_POINTER || address % 8)
+		return TYPE_NONE;
+	for (int depth = 0; depth < MAX_METATYPES && above != type; depth++) {
+		if (depth)
+			type = above;
+		if (!memory_read_u64(memory, type + OBJECT_TYPE, &above) ||
+		    above < SMALLEST_POINTER)
+			return TYPE_NONE;
+	}
+	if (above != type || !memory_read_u64(memory, address + TYPE_FLAGS, &flags))
+		return TYPE_NONE;
+	return flags & TYPE_SEALED_SUBCLASSES ? TYPE_SEALED : TYPE_ANY;
+}
+
+static enum type_kind type_kind(struct fingerprints *fingerprints, const struct memory *memory,
+				uint64_t address)
+{
+	void *key = GSIZE_TO_POINTER(address), *known;
+	enum type_kind kind;
+
+	g_mutex_lock(&fingerprints->mutex);
+	if (g_hash_table_lookup_extended(fingerprints->types, key, NULL, &known)) {
+		g_mutex_unlock(&fingerprints->mutex);
+		return GPOINTER_TO_INT(known);
+	}
+	g_mutex_unlock(&fingerprints->mutex);
+	kind = read_type_kind(memory, address);
+	g_mutex_lock(&fingerprints->mutex);
+	if (g_hash_table_size(fingerprints->types) >= MAX_TYPES)
+		g_hash_table_remove_all(fingerprints->types);
+	g_hash_table_insert(fingerprints->types, key, GINT_TO_POINTER(kind));
+	g_mutex_unlock(&fingerprints->mutex);
+	return kind;
+}
+
+bool fingerprints_is_as_born(struct fingerprints *fingerprints, const struct memory *memory,
+			     const struct birth *birth)
+{
+	uint64_t now[PYLEAK_BIRTH_WORDS] = { 0 };
+	uint32_t words = MIN(birth->content, sizeof(now)) / 8, equal = 0;
+
+	if (!words || !memory_read(memory, PYLEAK_KEY_ADDRESS(birth->key), now, words * 8))
+		return false;
+	for (size_t i = 0; i < G_N_ELEMENTS(TYPE_WORDS) && TYPE_WORDS[i] < (int)words; i++) {
+		uint32_t type = TYPE_WORDS[i];
+		enum type_kind kind = type_kind(fingerprints, memory, now[type]);
+
+		if (kind == TYPE_NONE)
+			continue;
+		if (now[type] != birth->words[type])
+			return false;
+		for (uint32_t word = type + 1; word < words; word++)
+			equal += now[word] == birth->words[word];
+		return kind != TYPE_SEALED || equal >= MOSTLY * (words - type - 1);
+	}
+	/* No object: what it will hold may have come later. */
+	return true;
 }
 
 static bool is_in_use(const struct memory *memory, const struct fingerprint_subject *subject,
@@ -130,12 +210,13 @@ static void remember(struct fingerprints *fingerprints, const struct fingerprint
 }
 
 bool fingerprints_take(struct fingerprints *fingerprints, const struct memory *memory,
-		       const struct fingerprint_subject *subject)
+		       const struct fingerprint_subject *subject, double window_ns)
 {
 	struct fingerprint seen;
 
 	if (!look(memory, subject, &seen))
 		return false;
+	seen.window_ns = window_ns;
 	g_mutex_lock(&fingerprints->mutex);
 	remember(fingerprints, &seen);
 	g_mutex_unlock(&fingerprints->mutex);
@@ -143,7 +224,8 @@ bool fingerprints_take(struct fingerprints *fingerprints, const struct memory *m
 }
 
 bool fingerprints_match(struct fingerprints *fingerprints, const struct memory *memory,
-			const struct fingerprint_subject *subject, bool take_missing)
+			const struct fingerprint_subject *subject, bool take_missing,
+			double *window_ns)
 {
 	struct fingerprint now, *known;
 	bool same = take_missing;
@@ -159,8 +241,12 @@ bool fingerprints_match(struct fingerprints *fingerprints, const struct memory *
 			       : is_same_chunk(known, &now);
 		memcpy(known->words, now.words, sizeof(known->words));
 		known->looked_at = true;
+		if (window_ns)
+			*window_ns = known->window_ns;
 	} else if (take_missing) {
 		remember(fingerprints, &now);
+		if (window_ns)
+			*window_ns = 0;
 	}
 	g_mutex_unlock(&fingerprints->mutex);
 	return same;

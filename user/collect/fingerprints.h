@@ -26,20 +26,28 @@ struct fingerprint_subject {
 	uint64_t size; /* bytes */
 };
 
-/*
- * Takes the fingerprint of a block. malloc: glibc's chunk header (malloc/malloc.c, struct
- * malloc_chunk, 2.26 to 2.41) is part of it. Any thread may call. Reads the target's memory; false
- * where that fails or the block is seen to be free.
- */
-bool fingerprints_take(struct fingerprints *fingerprints, const struct memory *memory,
-		       const struct fingerprint_subject *subject);
+/* Whether the block holds what it held when it was born, as far as can be told: an object keeps its
+ * type. False also where nothing is known of its birth. pymalloc only; any thread may call. */
+bool fingerprints_is_as_born(struct fingerprints *fingerprints, const struct memory *memory,
+			     const struct birth *birth);
 
 /*
- * Whether the block still holds what it held when its fingerprint was taken. Of a block without
- * one, false, or where @take_missing one is taken now.
+ * Takes the fingerprint of a block, and remembers @window_ns with it: what the burst saw in which
+ * it was born (governor.h, burst_handler), or 0. malloc: glibc's chunk header (malloc/malloc.c,
+ * struct malloc_chunk, 2.26 to 2.41) is part of it. Any thread may call. Reads the target's memory;
+ * false where that fails or the block is seen to be free.
+ */
+bool fingerprints_take(struct fingerprints *fingerprints, const struct memory *memory,
+		       const struct fingerprint_subject *subject, double window_ns);
+
+/*
+ * Whether the block still holds what it held when its fingerprint was taken; @window_ns (may be
+ * NULL) as it was then. Of a block without one, false, or where @take_missing one is taken now,
+ * with 0.
  */
 bool fingerprints_match(struct fingerprints *fingerprints, const struct memory *memory,
-			const struct fingerprint_subject *subject, bool take_missing);
+			const struct fingerprint_subject *subject, bool take_missing,
+			double *window_ns);
 
 /* Forgets the blocks that were neither taken nor asked for since the last call but one. */
 void fingerprints_sweep(struct fingerprints *fingerprints);

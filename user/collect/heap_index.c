@@ -6,14 +6,15 @@
 struct pool_entry {
 	uint64_t address;
 	uint32_t block_size, capacity, words;
-	bool missed;	 /* at the last heap_index_intersect() */
-	uint64_t bits[]; /* words of live, then words of marked */
+	uint64_t bits[]; /* words of live, then words of marked; then ages, a byte a block */
 };
 
 struct heap_index {
 	struct pool_geometry geometry;
-	GHashTable *pools; /* address (key inside the entry) to struct pool_entry */
+	GHashTable *pools;  /* address (key inside the entry) to struct pool_entry */
+	GHashTable *missed; /* the same, of pools that only the index before has; NULL: none */
 	uint64_t blocks, bytes;
+	struct pools_totals totals;
 };
 
 static uint64_t *live_bits(struct pool_entry *entry)
@@ -26,11 +27,17 @@ static uint64_t *marked_bits(struct pool_entry *entry)
 	return entry->bits + entry->words;
 }
 
+static uint8_t *ages(struct pool_entry *entry)
+{
+	return (uint8_t *)(entry->bits + 2 * entry->words);
+}
+
 static bool add_pool(const struct pool *pool, void *context)
 {
 	struct heap_index *index = context;
 	uint32_t words = (pool->capacity + 63) / 64;
-	struct pool_entry *entry = g_malloc0(sizeof(*entry) + 2 * words * sizeof(uint64_t));
+	struct pool_entry *entry =
+		g_malloc0(sizeof(*entry) + 2 * words * sizeof(uint64_t) + pool->capacity);
 	uint64_t live = 0;
 
 	entry->address = pool->address;
@@ -53,7 +60,7 @@ struct heap_index *heap_index_read(const struct memory *memory, const struct map
 
 	index->geometry = *geometry;
 	index->pools = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
-	if (pools_walk(memory, maps, geometry, add_pool, index) < 0) {
+	if (pools_walk_totals(memory, maps, geometry, add_pool, index, &index->totals) < 0) {
 		heap_index_free(index);
 		return NULL;
 	}
@@ -64,7 +71,8 @@ void heap_index_free(struct heap_index *index)
 {
 	if (!index)
 		return;
-	g_hash_table_unref(index->pools);
+	g_clear_pointer(&index->pools, g_hash_table_unref);
+	g_clear_pointer(&index->missed, g_hash_table_unref);
 	g_free(index);
 }
 
@@ -93,14 +101,17 @@ bool heap_index_is_live(const struct heap_index *index, uint64_t block)
 	return find_live(index, block, &bit);
 }
 
-bool heap_index_mark(struct heap_index *index, uint64_t block)
+bool heap_index_mark(struct heap_index *index, uint64_t block, uint8_t *age)
 {
 	uint32_t bit;
 	struct pool_entry *entry = find_live(index, block, &bit);
 
-	if (entry)
-		marked_bits(entry)[bit / 64] |= 1ULL << bit % 64;
-	return entry;
+	if (!entry)
+		return false;
+	marked_bits(entry)[bit / 64] |= 1ULL << bit % 64;
+	if (age)
+		*age = ages(entry)[bit];
+	return true;
 }
 
 uint64_t heap_index_blocks(const struct heap_index *index)
@@ -113,21 +124,17 @@ uint64_t heap_index_pool_bytes(const struct heap_index *index)
 	return (uint64_t)g_hash_table_size(index->pools) * index->geometry.pool_size;
 }
 
+const struct pools_totals *heap_index_totals(const struct heap_index *index)
+{
+	return &index->totals;
+}
+
 uint64_t heap_index_bytes(const struct heap_index *index)
 {
 	return index->bytes;
 }
 
-/* The entry of the same pool in @index, if it still is of the same size class. */
-static struct pool_entry *same_pool(const struct heap_index *index, const struct pool_entry *entry)
-{
-	struct pool_entry *other = g_hash_table_lookup(index->pools, &entry->address);
-
-	return other && other->block_size == entry->block_size ? other : NULL;
-}
-
-void heap_index_each_unmarked(const struct heap_index *index, const struct heap_index *baseline,
-			      block_visit visit, void *context)
+void heap_index_each_unmarked(const struct heap_index *index, block_visit visit, void *context)
 {
 	GHashTableIter iterator;
 	void *value;
@@ -135,67 +142,92 @@ void heap_index_each_unmarked(const struct heap_index *index, const struct heap_
 	g_hash_table_iter_init(&iterator, index->pools);
 	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
 		struct pool_entry *entry = value;
-		struct pool_entry *before = baseline ? same_pool(baseline, entry) : NULL;
 
 		for (uint32_t word = 0; word < entry->words; word++) {
 			uint64_t left = live_bits(entry)[word] & ~marked_bits(entry)[word];
 
-			if (before)
-				left &= ~live_bits(before)[word];
 			for (; left; left &= left - 1) {
 				uint64_t bit = word * 64 + __builtin_ctzll(left);
 
-				visit(context,
-				      entry->address + PYLEAK_POOL_HEADER_SIZE +
-					      bit * entry->block_size,
-				      entry->block_size);
+				if (ages(entry)[bit] != HEAP_AGE_BASELINE)
+					visit(context,
+					      entry->address + PYLEAK_POOL_HEADER_SIZE +
+						      bit * entry->block_size,
+					      entry->block_size);
 			}
 		}
 	}
 }
 
-void heap_index_count_new(const struct heap_index *index, const struct heap_index *baseline,
-			  uint64_t counts[POOL_MAX_CLASSES])
+void heap_index_count_new(const struct heap_index *index, const uint8_t *bounds, uint32_t groups,
+			  uint64_t counts[][POOL_MAX_CLASSES])
 {
 	GHashTableIter iterator;
 	void *value;
 
-	memset(counts, 0, POOL_MAX_CLASSES * sizeof(*counts));
+	memset(counts, 0, groups * sizeof(*counts));
 	g_hash_table_iter_init(&iterator, index->pools);
 	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
 		struct pool_entry *entry = value;
-		struct pool_entry *before = baseline ? same_pool(baseline, entry) : NULL;
 		uint32_t size_class = entry->block_size / index->geometry.alignment - 1;
+		uint32_t by_age[HEAP_AGE_BASELINE + 1] = { 0 };
 
-		for (uint32_t word = 0; word < entry->words && size_class < POOL_MAX_CLASSES;
-		     word++)
-			counts[size_class] += __builtin_popcountll(
-				live_bits(entry)[word] & ~(before ? live_bits(before)[word] : 0));
+		for (uint32_t block = 0; block < entry->capacity; block++)
+			by_age[ages(entry)[block]] +=
+				live_bits(entry)[block / 64] >> block % 64 & 1;
+		for (uint32_t age = 0, group = 0; age <= HEAP_AGE_MOST; age++) {
+			while (group + 1 < groups && age >= bounds[group])
+				group++;
+			if (size_class < POOL_MAX_CLASSES)
+				counts[group][size_class] += by_age[age];
+		}
 	}
 }
 
-void heap_index_intersect(struct heap_index *baseline, const struct heap_index *index)
+void heap_index_set_baseline(struct heap_index *index)
 {
 	GHashTableIter iterator;
 	void *value;
 
-	g_hash_table_iter_init(&iterator, baseline->pools);
-	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
-		struct pool_entry *entry = value;
-		struct pool_entry *now = g_hash_table_lookup(index->pools, &entry->address);
+	g_hash_table_iter_init(&iterator, index->pools);
+	while (g_hash_table_iter_next(&iterator, NULL, &value))
+		memset(ages(value), HEAP_AGE_BASELINE, ((struct pool_entry *)value)->capacity);
+}
 
-		/* A pool that is busy just then may be missed once: its blocks are no new ones
-		 * after that. */
-		if (!now && !entry->missed) {
-			entry->missed = true;
-			continue;
-		}
-		if (!now || now->block_size != entry->block_size) {
-			g_hash_table_iter_remove(&iterator);
-			continue;
-		}
-		entry->missed = false;
-		for (uint32_t word = 0; word < entry->words; word++)
-			live_bits(entry)[word] &= live_bits(now)[word];
+static uint8_t older(uint8_t age, uint32_t passed)
+{
+	if (age == HEAP_AGE_BASELINE)
+		return age;
+	return MIN((uint32_t)age + MIN(passed, HEAP_AGE_MOST), HEAP_AGE_MOST);
+}
+
+static void follow_pool(struct pool_entry *entry, struct pool_entry *before, uint32_t passed)
+{
+	for (uint32_t block = 0; block < entry->capacity; block++)
+		if (live_bits(before)[block / 64] >> block % 64 & 1)
+			ages(entry)[block] = older(ages(before)[block], passed);
+}
+
+void heap_index_follow(struct heap_index *index, struct heap_index *before, uint32_t passed)
+{
+	GHashTableIter iterator;
+	void *value;
+
+	g_hash_table_iter_init(&iterator, index->pools);
+	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
+		struct pool_entry *entry = value, *same;
+
+		same = g_hash_table_lookup(before->pools, &entry->address);
+		if (!same && before->missed)
+			same = g_hash_table_lookup(before->missed, &entry->address);
+		if (same && same->block_size == entry->block_size)
+			follow_pool(entry, same, passed);
 	}
+	/* What is left of the index before is what this one misses. */
+	g_hash_table_iter_init(&iterator, before->pools);
+	while (g_hash_table_iter_next(&iterator, NULL, &value))
+		if (g_hash_table_contains(index->pools, &((struct pool_entry *)value)->address))
+			g_hash_table_iter_remove(&iterator);
+	index->missed = g_steal_pointer(&before->pools);
+	heap_index_free(before);
 }

@@ -24,31 +24,47 @@ struct heap_index *heap_index_read(const struct memory *memory, const struct map
 void heap_index_free(struct heap_index *index);
 
 bool heap_index_is_live(const struct heap_index *index, uint64_t block);
-/* Marks a live block as accounted for. False when it is not live in @index. */
-bool heap_index_mark(struct heap_index *index, uint64_t block);
+/*
+ * Marks a live block as accounted for and tells its age (may be NULL), see heap_index_follow().
+ * False when it is not live in @index.
+ */
+bool heap_index_mark(struct heap_index *index, uint64_t block, uint8_t *age);
 
 uint64_t heap_index_blocks(const struct heap_index *index); /* handed out */
 uint64_t heap_index_bytes(const struct heap_index *index);
 uint64_t
 heap_index_pool_bytes(const struct heap_index *index); /* of the pools in use, full or not */
 
-/* Calls @visit for each live block that is neither marked nor live in @baseline (may be NULL). */
+/* What pymalloc holds and uses. */
+const struct pools_totals *heap_index_totals(const struct heap_index *index);
+
+/*
+ * The age of a place: for how long, in units that the caller chooses, every index has found it
+ * handed out, be it to one block or to several in turn.
+ */
+enum { HEAP_AGE_MOST = 254, HEAP_AGE_BASELINE = 255 };
+
+/* Everything in @index has lived before anything was counted. */
+void heap_index_set_baseline(struct heap_index *index);
+
+/*
+ * Gives the blocks of @index, just read and of age 0, the ages that they had in @before and @passed
+ * more, up to HEAP_AGE_MOST; what was not live there is new. Those of the baseline stay so. A pool
+ * that only @before has is remembered until the next time: pools too busy to be read are left out
+ * of an index (pools_walk()). Frees @before.
+ */
+void heap_index_follow(struct heap_index *index, struct heap_index *before, uint32_t passed);
+
+/* Calls @visit for each live block that is neither marked nor of the baseline. */
 typedef void (*block_visit)(void *context, uint64_t block, uint32_t block_size);
-void heap_index_each_unmarked(const struct heap_index *index, const struct heap_index *baseline,
-			      block_visit visit, void *context);
+void heap_index_each_unmarked(const struct heap_index *index, block_visit visit, void *context);
 
 /*
- * Counts the live blocks that are not live in @baseline (may be NULL) by size class: @counts[i]
- * those of (i + 1) x alignment bytes.
+ * Counts the live blocks that are not of the baseline, by age and size class: @counts[i][j] those
+ * of (j + 1) x alignment bytes whose age is below @bounds[i] and not below the bound before; of the
+ * last of @groups all the rest.
  */
-void heap_index_count_new(const struct heap_index *index, const struct heap_index *baseline,
-			  uint64_t counts[POOL_MAX_CLASSES]);
-
-/*
- * Forgets of @baseline what is no longer live in @index: such a block, when live again, is a new
- * one. A pool that is missing is forgotten when it is missing the second time in a row: pools too
- * busy to be read are left out of an index (pools_walk()).
- */
-void heap_index_intersect(struct heap_index *baseline, const struct heap_index *index);
+void heap_index_count_new(const struct heap_index *index, const uint8_t *bounds, uint32_t groups,
+			  uint64_t counts[][POOL_MAX_CLASSES]);
 
 #endif

@@ -8,6 +8,11 @@
 /* Temporaries that were alive when a window closed are not survivors: their places are taken by
  * others before anybody looks. */
 static const uint64_t SURVIVOR_AGE_NS = 300000000;
+/*
+ * After so long a survivor is believed: by then several looks have compared it with what it was,
+ * and several windows have seen whether its place was handed out again. (tests/bench/accuracy.py)
+ */
+static const uint64_t YOUNG_NS = 5000000000;
 /* Blocks of a burst that are looked at: each costs a system call, and the process goes on
  * meanwhile. */
 enum { MAX_CANDIDATES = PYLEAK_BIRTHS };
@@ -19,7 +24,8 @@ struct sampling {
 	struct fingerprints *fingerprints;
 	struct epochs *epochs[FAMILY_COUNT];
 	struct observation observed[FAMILY_COUNT]; /* up to the last look */
-	uint64_t began_ns, looked_ns;
+	uint64_t began_ns, looked_ns, young_ns;
+	uint64_t whole_looked_ns[FAMILY_COUNT]; /* the last look while all was seen */
 	double spent_ns;
 	struct cells *cells; /* during a look */
 };
@@ -51,7 +57,7 @@ void sampling_free(struct sampling *sampling)
 }
 
 void sampling_burst_ended(void *context, enum family family, const struct birth *births,
-			  uint32_t count, uint32_t kept)
+			  uint32_t count, uint32_t kept, double window_ns)
 {
 	struct sampling *sampling = context;
 	GHashTable *last = g_hash_table_new(g_int64_hash, g_int64_equal);
@@ -70,7 +76,11 @@ void sampling_burst_ended(void *context, enum family family, const struct birth 
 		};
 
 		if (g_hash_table_lookup(last, &births[i].key) == &births[i] &&
-		    fingerprints_take(sampling->fingerprints, sampling->memory, &subject))
+		    (family != FAMILY_PYMALLOC ||
+		     fingerprints_is_as_born(sampling->fingerprints, sampling->memory,
+					     &births[i])) &&
+		    fingerprints_take(sampling->fingerprints, sampling->memory, &subject,
+				      window_ns))
 			taken++;
 	}
 	g_hash_table_unref(last);
@@ -83,48 +93,72 @@ void sampling_begin(struct sampling *sampling, uint64_t now_ns)
 
 	for (int family = 0; family < FAMILY_COUNT; family++) {
 		struct observation *known = &sampling->observed[family], observed;
+		double whole;
 
 		governor_observe(sampling->governor, family, &observed);
-		epochs_add(sampling->epochs[family], now_ns, own,
-			   observed.observed_ns - known->observed_ns,
+		/* Mappings have no fingerprints that tell which kind of window saw them. */
+		whole = family == FAMILY_MMAP ? 0 : observed.whole_ns - known->whole_ns;
+		epochs_add(sampling->epochs[family], now_ns, own - whole,
+			   observed.observed_ns - known->observed_ns - whole,
 			   observed.windows - known->windows);
 		*known = observed;
+		if (observed.whole_until_ns == UINT64_MAX)
+			sampling->whole_looked_ns[family] = now_ns;
 	}
 	sampling->spent_ns = spent;
 	sampling->looked_ns = now_ns;
+	sampling->young_ns = CLAMP((now_ns - sampling->began_ns) / SURVIVOR_AGES, 1, YOUNG_NS);
 	/* Those of a look that failed. */
 	cells_free(sampling->cells);
 	sampling->cells = cells_new();
 }
 
 bool sampling_is_same(struct sampling *sampling, enum family family, uint64_t address, uint64_t tag,
-		      uint64_t size, uint64_t born_ns)
+		      uint64_t size, uint64_t born_ns, double *window_ns)
 {
 	const struct observation *observed = &sampling->observed[family];
 	struct fingerprint_subject subject = { family, sampling->is_glibc, address, tag, size };
 
+	*window_ns = observed->always ? 0 : -1;
 	/* Mappings are asked of /proc/PID/maps. */
 	if (observed->always || family == FAMILY_MMAP)
 		return true;
 	/* Of a burst that is still open, or has just ended. */
 	if (born_ns + SURVIVOR_AGE_NS > sampling->looked_ns)
 		return true;
-	/* While all is seen a block is known to be the one that it was; its fingerprint is for
-	 * later. */
-	return fingerprints_match(sampling->fingerprints, sampling->memory, &subject,
-				  born_ns >= observed->whole_since_ns &&
-					  born_ns < observed->whole_until_ns);
+	/*
+	 * While all is seen a block is known to be the one that it was; its fingerprint is for
+	 * later. It cannot be taken any more when the window has closed since it was last looked
+	 * at.
+	 */
+	return fingerprints_match(
+		sampling->fingerprints, sampling->memory, &subject,
+		born_ns >= observed->whole_since_ns &&
+			born_ns < MIN(observed->whole_until_ns, sampling->whole_looked_ns[family]),
+		window_ns);
 }
 
-void sampling_count(struct sampling *sampling, const struct snapshot_context *context,
-		    uint64_t size, uint64_t born_ns)
+enum survivor_age sampling_age(const struct sampling *sampling, uint64_t born_ns)
 {
-	enum family family = context->family;
+	uint64_t age = sampling->looked_ns - MIN(born_ns, sampling->looked_ns);
 
-	if (born_ns + SURVIVOR_AGE_NS > sampling->looked_ns && !sampling->observed[family].always)
+	return MIN(age / sampling->young_ns, SURVIVOR_OLD);
+}
+
+uint64_t sampling_young_ns(const struct sampling *sampling)
+{
+	return sampling->young_ns;
+}
+
+void sampling_count(struct sampling *sampling, enum family family, const struct survivor *survivor)
+{
+	if (survivor->born_ns + SURVIVOR_AGE_NS > sampling->looked_ns &&
+	    !sampling->observed[family].always)
 		return;
-	cells_add(sampling->cells, context->id, family == FAMILY_PYMALLOC ? size : 0, size,
-		  epochs_weight(sampling->epochs[family], born_ns), born_ns);
+	cells_add(sampling->cells, survivor,
+		  survivor->window_ns == 0 ? 1
+					   : epochs_weight(sampling->epochs[family],
+							   survivor->born_ns, survivor->window_ns));
 }
 
 /* What was born late in a burst is not looked at again, so it must not count among what could have

@@ -9,5 +9,6 @@ void snapshot_free(struct snapshot *snapshot)
 		g_array_unref(snapshot->contexts);
 	if (snapshot->cells)
 		g_array_unref(snapshot->cells);
+	block_sample_free(snapshot->blocks);
 	g_free(snapshot);
 }

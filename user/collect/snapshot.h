@@ -12,6 +12,8 @@
 #include <glib.h>
 
 #include "bpf/abi.h"
+#include "collect/block_sample.h"
+#include "collect/memory_use.h"
 
 enum family_mode { FAMILY_MODE_OFF, FAMILY_MODE_SAMPLED, FAMILY_MODE_EXACT };
 
@@ -31,11 +33,19 @@ struct snapshot_context {
 };
 
 /*
- * Blocks of a context that windows saw being born and that live on, by size class. A block counts 1
- * / (fraction of the target's time that was seen when it was born).
+ * How old a survivor is. Young ones are not all what they seem: where one block took the place of
+ * another unseen, and looks like it, it takes some looks and windows to find out. Recent ones were
+ * born in as long a time as young ones, just before.
+ */
+enum survivor_age { SURVIVOR_YOUNG, SURVIVOR_RECENT, SURVIVOR_OLD, SURVIVOR_AGES };
+
+/*
+ * Blocks of a context that windows saw being born and that live on, by age and size class. A block
+ * counts 1 / (fraction of the target's time that was seen when it was born).
  */
 struct sample_cell {
 	uint32_t context;
+	enum survivor_age age;
 	uint32_t block_size;   /* of the size class in pymalloc; 0 for the other families, whose
 				  blocks have any size */
 	uint64_t blocks, size; /* as they were seen: how many, and their bytes */
@@ -56,8 +66,10 @@ struct snapshot {
 	int64_t time_us;      /* wall clock, since the epoch */
 	uint64_t survival_age_ns;
 	uint64_t rss_bytes, rss_at_attach_bytes;
+	struct memory_use memory;
 	uint32_t threads;
 	double overhead_pct;
+	double budget_scale; /* part of the budget that the host has time for, 0 to 1 */
 	struct {
 		enum family_mode mode;
 		double observed_fraction;
@@ -77,16 +89,27 @@ struct snapshot {
 	 * nothing was sampled.
 	 */
 	double malloc_own_share;
-	GArray *contexts; /* of struct snapshot_context */
-	GArray *cells;	  /* of struct sample_cell, for families that are sampled; NULL when all is
-			     exact */
 	/*
-	 * pymalloc blocks that live now and did not at attach, by size class, counted from outside:
-	 * all there are, seen or not.
+	 * The cyclic garbage collector (garbage.h): whether anything is known of it; it ran later
+	 * than gc_collected_ns (CLOCK_MONOTONIC; 0: not since attach); how many objects that it
+	 * watches over have been made since it ran, or since attach, less those that were freed.
+	 */
+	bool gc_known, gc_enabled;
+	uint64_t gc_collected_ns;
+	uint32_t gc_young;
+	GArray *contexts;	     /* of struct snapshot_context */
+	struct block_sample *blocks; /* live blocks to look into while the target is there; NULL in
+					a recorded one */
+	GArray *cells; /* of struct sample_cell, for families that are sampled; NULL when all is
+			  exact */
+	/*
+	 * pymalloc blocks that live now and did not at attach, by age and size class, counted from
+	 * outside: all there are, seen or not. The age is that of the place, which may have been
+	 * handed on.
 	 */
 	uint32_t class_step; /* bytes from one class to the next: class i holds blocks of (i + 1) x
 				class_step */
-	uint64_t class_blocks[SNAPSHOT_MAX_CLASSES];
+	uint64_t class_blocks[SURVIVOR_AGES][SNAPSHOT_MAX_CLASSES];
 };
 
 void snapshot_free(struct snapshot *snapshot);

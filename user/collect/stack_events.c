@@ -2,33 +2,41 @@
 #include "collect/stack_events.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <bpf/libbpf.h>
 
 #include "base/error.h"
 
 struct stack_events {
 	struct ring_buffer *ring;
-	stack_event_handler handler;
+	struct stack_event_handlers handlers;
 	void *context;
 };
 
 static int handle_record(void *data, void *record, size_t length)
 {
 	const struct stack_events *events = data;
+	const uint32_t *kind = record;
 	const struct context_event *event = record;
+	const struct stack_piece *piece = record;
 
-	if (length >= sizeof(*event) &&
-	    length >= sizeof(*event) + event->count * sizeof(struct raw_frame))
-		events->handler(events->context, event, (const struct raw_frame *)(event + 1));
+	if (length >= offsetof(struct stack_piece, bytes) && *kind == EVENT_STACK_PIECE &&
+	    piece->length <= length - offsetof(struct stack_piece, bytes))
+		events->handlers.piece(events->context, piece);
+	else if (length >= sizeof(*event) && *kind == EVENT_CONTEXT &&
+		 length >= sizeof(*event) + event->count * sizeof(struct raw_frame))
+		events->handlers.stack(events->context, event,
+				       (const struct raw_frame *)(event + 1));
 	return 0;
 }
 
-struct stack_events *stack_events_new(const struct kernel_side *kernel, stack_event_handler handler,
-				      void *context, GError **error)
+struct stack_events *stack_events_new(const struct kernel_side *kernel,
+				      const struct stack_event_handlers *handlers, void *context,
+				      GError **error)
 {
 	struct stack_events *events = g_new0(struct stack_events, 1);
 
-	events->handler = handler;
+	events->handlers = *handlers;
 	events->context = context;
 	events->ring = ring_buffer__new(kernel_side_events_fd(kernel), handle_record, events, NULL);
 	if (!events->ring) {

@@ -11,12 +11,19 @@
 
 struct stack_events;
 
-/* @event and its @event->count frames (leaf first) are borrowed for the call. */
-typedef void (*stack_event_handler)(void *context, const struct context_event *event,
-				    const struct raw_frame *frames);
+/* What they are called with is borrowed for the call. */
+struct stack_event_handlers {
+	/* A stack: @event->count frames, leaf first. */
+	void (*stack)(void *context, const struct context_event *event,
+		      const struct raw_frame *frames);
+	/* A part of the native stack of one that is about to come; @piece ends after its
+	 * @length bytes. */
+	void (*piece)(void *context, const struct stack_piece *piece);
+};
 
-struct stack_events *stack_events_new(const struct kernel_side *kernel, stack_event_handler handler,
-				      void *context, GError **error);
+struct stack_events *stack_events_new(const struct kernel_side *kernel,
+				      const struct stack_event_handlers *handlers, void *context,
+				      GError **error);
 void stack_events_free(struct stack_events *events);
 /* Readable when stacks have arrived. */
 int stack_events_fd(const struct stack_events *events);
