@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "analyse/analysis.h"
 
-#include <math.h>
 #include <string.h>
 
+#include "analyse/curve.h"
 #include "analyse/group.h"
 #include "analyse/history.h"
+#include "analyse/judge.h"
 #include "analyse/lead.h"
 #include "analyse/rank.h"
+#include "analyse/report_begin.h"
+#include "analyse/site_types.h"
 #include "analyse/trend.h"
-#include "analyse/verdict.h"
+
+/* What growth counts in the ranking that young blocks alone hold: a table that is moved whenever it
+ * grows, or a temporary. */
+static const double YOUNG_GROWTH = 0.1;
 
 struct analysis {
 	struct analysis_options options;
 	struct history *history;
+	struct curve *curve;
+	struct history *lines; /* of whole lines, whatever the sites are */
 	/* Site ids by context id: hashing 10,000 stacks anew for each report would be most of its
 	 * cost. */
 	GHashTable *site_ids;
@@ -23,7 +31,7 @@ struct analysis {
 
 /* A context's site, once its stack is known. */
 struct known_site {
-	uint64_t site_id, seen_in_snapshot;
+	uint64_t site_id, line_id, seen_in_snapshot;
 };
 
 struct analysis *analysis_new(const struct analysis_options *options)
@@ -34,6 +42,8 @@ struct analysis *analysis_new(const struct analysis_options *options)
 	analysis->options.include = g_strdupv(options->include);
 	analysis->options.exclude = g_strdupv(options->exclude);
 	analysis->history = history_new();
+	analysis->curve = curve_new();
+	analysis->lines = history_new();
 	analysis->site_ids = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
 	return analysis;
 }
@@ -45,6 +55,8 @@ void analysis_free(struct analysis *analysis)
 	g_strfreev(analysis->options.include);
 	g_strfreev(analysis->options.exclude);
 	history_free(analysis->history);
+	curve_free(analysis->curve);
+	history_free(analysis->lines);
 	g_hash_table_unref(analysis->site_ids);
 	g_free(analysis);
 }
@@ -54,27 +66,32 @@ static uint32_t lead_of(const struct analysis *analysis, const struct stack *sta
 	return stack ? stack_lead(stack, analysis->options.include, analysis->options.exclude) : 0;
 }
 
-static uint64_t site_id_of(struct analysis *analysis, const struct snapshot_context *context,
-			   const struct analysis_sources *sources)
+/* The context's site and line; ids of unknown ones while its stack is not known. */
+static struct known_site site_of(struct analysis *analysis, const struct snapshot_context *context,
+				 const struct analysis_sources *sources)
 {
 	void *key = GUINT_TO_POINTER(context->id);
-	struct known_site *known = g_hash_table_lookup(analysis->site_ids, key);
+	struct known_site *known = g_hash_table_lookup(analysis->site_ids, key), made;
+	enum group_by group_by = analysis->options.group_by;
 	const struct stack *stack;
 
 	if (!known) {
 		stack = sources->stack ? sources->stack(sources->context, context->id) : NULL;
+		made.site_id =
+			group_site_id(group_by, context->family, stack, lead_of(analysis, stack));
+		made.line_id = group_site_id(GROUP_BY_LINE, context->family, stack,
+					     lead_of(analysis, stack));
+		made.seen_in_snapshot = 0;
 		if (!stack) {
 			analysis->unresolved_blocks =
 				saturating_add(analysis->unresolved_blocks, context->live_blocks);
-			return group_site_id(analysis->options.group_by, context->family, NULL, 0);
+			return made;
 		}
-		known = g_new0(struct known_site, 1);
-		known->site_id = group_site_id(analysis->options.group_by, context->family, stack,
-					       lead_of(analysis, stack));
+		known = g_memdup2(&made, sizeof(made));
 		g_hash_table_insert(analysis->site_ids, key, known);
 	}
 	known->seen_in_snapshot = analysis->history->snapshots;
-	return known->site_id;
+	return *known;
 }
 
 static gboolean is_gone(void *key, void *value, void *data)
@@ -85,9 +102,24 @@ static gboolean is_gone(void *key, void *value, void *data)
 	return known->seen_in_snapshot != *(const uint64_t *)data;
 }
 
-static void site_add(struct site_sums *sums, const struct snapshot_context *context)
+/* Allocations are counted in windows only: each stands for 1 / (fraction of the time seen). */
+static void add_allocations(struct site_sums *sums, const struct snapshot_context *context,
+			    enum family family, const struct snapshot *snapshot)
+{
+	double fraction = snapshot->families[family].observed_fraction, scale = 1;
+
+	if (snapshot->families[family].mode == FAMILY_MODE_SAMPLED && fraction > 0)
+		scale = 1 / fraction;
+	sums->alloc_bytes += scale * context->alloc_bytes;
+	sums->alloc_blocks += scale * context->alloc_blocks;
+}
+
+static void site_add(struct site_sums *sums, const struct snapshot_context *context,
+		     const struct snapshot *snapshot, uint64_t line_id)
 {
 	enum family family = (unsigned int)context->family < FAMILY_COUNT ? context->family : 0;
+
+	add_allocations(sums, context, family, snapshot);
 
 	sums->bytes = saturating_add(sums->bytes, context->live_bytes);
 	sums->blocks = saturating_add(sums->blocks, context->live_blocks);
@@ -96,23 +128,21 @@ static void site_add(struct site_sums *sums, const struct snapshot_context *cont
 	if (context->oldest_born_ns &&
 	    (!sums->oldest_born_ns || context->oldest_born_ns < sums->oldest_born_ns))
 		sums->oldest_born_ns = context->oldest_born_ns;
-	if (context->estimated) {
-		double error = (context->live_bytes_high - context->live_bytes_low) / 2;
-
-		sums->estimated = true;
-		sums->error_squares += error * error;
-	}
+	/*
+	 * The windows that saw one context of a site saw the others too, so their errors do not
+	 * even out: they add up.
+	 */
+	sums->estimated |= context->estimated;
+	sums->bytes_low += context->estimated ? context->live_bytes_low : context->live_bytes;
+	sums->bytes_high += context->estimated ? context->live_bytes_high : context->live_bytes;
+	sums->stacks += context->live_blocks > 0;
 	sums->old_alloc_blocks += context->old_alloc_blocks;
 	sums->old_live_blocks += context->old_live_blocks;
 	if (!sums->contexts++ || context->live_bytes > sums->largest_bytes) {
 		sums->largest_context = context->id;
+		sums->line_id = line_id;
 		sums->largest_bytes = context->live_bytes;
 	}
-}
-
-static double seconds_between(uint64_t from_ns, uint64_t to_ns)
-{
-	return to_ns > from_ns ? (to_ns - from_ns) / 1e9 : 0;
 }
 
 static double per_second(int64_t bytes, double seconds)
@@ -135,51 +165,24 @@ static void fill_survival(struct site *site, const struct site_history *history,
 }
 
 static void fill_verdict(struct site *site, const struct analysis *analysis,
-			 const struct site_history *history, double elapsed_s)
+			 const struct site_history *history, const struct snapshot *snapshot,
+			 const struct report *report)
 {
 	const GArray *axis = analysis->history->times;
-	const double *times = (const double *)(void *)axis->data;
 	g_autofree double *values = history_bytes(analysis->history, history);
-	struct theil_sen slope = theil_sen(times, values, axis->len);
-	struct verdict_evidence evidence = {
-		.times = times,
-		.values = values,
-		.count = axis->len,
-		.intervals = site->intervals,
-		.intervals_grown = site->intervals_grown,
-		.outstanding_blocks = site->outstanding_blocks,
-		.survival_age_s = site->survival_age_s,
-		.held_blocks = history_blocks_at(analysis->history, history,
-						 elapsed_s - site->survival_age_s),
-		.old_live_blocks = history->now.old_live_blocks,
-		.survival_known = history->now.old_alloc_blocks > 0,
-		.estimated = history->now.estimated,
-	};
-	struct verdict_result result = verdict_decide(&evidence);
-
+	struct theil_sen slope = theil_sen((const double *)(void *)axis->data, values, axis->len);
+	struct verdict_result result = judge_site(analysis->history, analysis->lines, history,
+						  snapshot, report->outstanding_bytes);
 	site->verdict = result.verdict;
 	site->confidence = result.confidence;
 	site->growth_bytes_per_s_low = MIN(slope.low, site->growth_bytes_per_s);
 	site->growth_bytes_per_s_high = MAX(slope.high, site->growth_bytes_per_s);
-	if (history->now.estimated && elapsed_s > 0) {
-		double error = sqrt(history->now.error_squares) / elapsed_s;
-
-		site->growth_bytes_per_s_low =
-			MIN(site->growth_bytes_per_s_low, site->growth_bytes_per_s - error);
-		site->growth_bytes_per_s_high =
-			MAX(site->growth_bytes_per_s_high, site->growth_bytes_per_s + error);
+	if (history->now.estimated && report->elapsed_s > 0) {
+		site->growth_bytes_per_s_low = MIN(site->growth_bytes_per_s_low,
+						   history->now.bytes_low / report->elapsed_s);
+		site->growth_bytes_per_s_high = MAX(site->growth_bytes_per_s_high,
+						    history->now.bytes_high / report->elapsed_s);
 	}
-}
-
-static enum family main_family(const struct site_sums *sums)
-{
-	enum family family, best = FAMILY_PYMALLOC;
-
-	for (family = FAMILY_PYMALLOC; family < FAMILY_COUNT; family++) {
-		if (sums->family_bytes[family] > sums->family_bytes[best])
-			best = family;
-	}
-	return best;
 }
 
 static void fill_stack(struct site *site, const struct analysis *analysis,
@@ -187,12 +190,15 @@ static void fill_stack(struct site *site, const struct analysis *analysis,
 {
 	const struct stack *stack = NULL;
 	const struct frame *lead;
-	uint32_t index;
+	uint32_t index = 0;
 
 	if (sources->stack)
 		stack = sources->stack(sources->context, history->now.largest_context);
-	index = lead_of(analysis, stack);
+	if (site->judged || analysis->options.group_by != GROUP_BY_STACK)
+		index = lead_of(analysis, stack);
 	site->stack = group_site_stack(analysis->options.group_by, stack, index);
+	if (!site->judged)
+		return;
 	site->lead = analysis->options.group_by == GROUP_BY_STACK ? index : 0;
 	lead = site->lead < site->stack.count ? &site->stack.frames[site->lead] : NULL;
 	if (!lead || !lead->file || lead->line <= 0 || !sources->source_line)
@@ -204,6 +210,17 @@ static void fill_stack(struct site *site, const struct analysis *analysis,
 		g_clear_pointer(&site->source, g_free);
 }
 
+/* What was not traced from its birth on, or is too much for the type, must not show as less. */
+static int64_t allocated(double sum, int64_t outstanding)
+{
+	return sum < 0x1p62 ? MAX((int64_t)sum, outstanding) : INT64_MAX / 2;
+}
+
+static double share_of(double part, double whole)
+{
+	return whole > 0 ? CLAMP(part / whole, 0, 1) : -1;
+}
+
 static void add_site(struct report *report, const struct analysis *analysis,
 		     const struct snapshot *snapshot, const struct site_history *history,
 		     const struct analysis_sources *sources)
@@ -211,11 +228,16 @@ static void add_site(struct report *report, const struct analysis *analysis,
 	const struct site_sums *now = &history->now;
 	double held_blocks = history_blocks_at(analysis->history, history,
 					       report->elapsed_s - snapshot->survival_age_ns / 1e9);
+	uint32_t judged = analysis->options.judged;
 	struct site site = {
 		.id = history->id,
-		.family = main_family(now),
+		.family = site_main_family(now),
 		.outstanding_bytes = now->bytes,
 		.outstanding_blocks = now->blocks,
+		.verdict = VERDICT_STEADY,
+		.judged = !judged || report->sites->len < judged,
+		.alloc_bytes = allocated(now->alloc_bytes, now->bytes),
+		.alloc_blocks = allocated(now->alloc_blocks, now->blocks),
 		.growth_bytes = now->bytes, /* everything counted began at 0 at attach */
 		.interval_growth_bytes = history->interval_growth_bytes,
 		.growth_bytes_per_s = per_second(now->bytes, report->elapsed_s),
@@ -224,10 +246,13 @@ static void add_site(struct report *report, const struct analysis *analysis,
 	};
 
 	site.estimated = now->estimated;
+	site.stacks = now->stacks;
+	site.outstanding_share = share_of(now->bytes, report->outstanding_bytes);
 	if (now->oldest_born_ns && now->blocks)
 		site.oldest_age_s = seconds_between(now->oldest_born_ns, snapshot->taken_ns);
 	fill_survival(&site, history, snapshot, held_blocks);
-	fill_verdict(&site, analysis, history, report->elapsed_s);
+	if (site.judged)
+		fill_verdict(&site, analysis, history, snapshot, report);
 	fill_stack(&site, analysis, history, sources);
 	g_array_append_val(report->sites, site);
 }
@@ -244,6 +269,23 @@ static int64_t lasting_growth(const struct history *history, const struct site_h
 	return MIN((double)site->now.bytes, 2 * late);
 }
 
+/*
+ * What of @growth counts in the ranking. Large temporaries that happen to live at this moment must
+ * not stand before a leak either: what is not held by old blocks counts for little. Of an estimate
+ * the lower end counts, for one survivor may stand for hundreds that there never were.
+ */
+static int64_t sure_growth(const struct site_sums *now, int64_t growth)
+{
+	double old = 1, sure = 1;
+
+	/* Of a steady leak half of the blocks are as old as half of the trace. */
+	if (now->old_alloc_blocks && now->blocks > 0)
+		old = CLAMP(2.0 * now->old_live_blocks / now->blocks, YOUNG_GROWTH, 1);
+	if (now->estimated && now->bytes > 0)
+		sure = CLAMP(now->bytes_low / now->bytes, 0, 1);
+	return growth > 0 ? growth * old * sure : growth;
+}
+
 static void add_ranked_sites(struct report *report, const struct analysis *analysis,
 			     const struct snapshot *snapshot,
 			     const struct analysis_sources *sources)
@@ -251,14 +293,16 @@ static void add_ranked_sites(struct report *report, const struct analysis *analy
 	g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(struct rank_entry));
 	struct site_history *site;
 	GHashTableIter iter;
+	double growth = 0;
 	guint i;
 
 	g_hash_table_iter_init(&iter, analysis->history->sites);
 	while (g_hash_table_iter_next(&iter, NULL, (void **)&site)) {
+		int64_t lasting = lasting_growth(analysis->history, site, report->elapsed_s);
 		struct rank_entry entry = {
 			.site = site,
 			.id = site->id,
-			.growth_bytes = lasting_growth(analysis->history, site, report->elapsed_s),
+			.growth_bytes = sure_growth(&site->now, lasting),
 			.bytes = site->now.bytes,
 			.blocks = site->now.blocks,
 			.rate = per_second(site->now.bytes, report->elapsed_s),
@@ -266,72 +310,84 @@ static void add_ranked_sites(struct report *report, const struct analysis *analy
 
 		if (entry.bytes || entry.blocks)
 			g_array_append_val(entries, entry);
+		growth += MAX(lasting, 0);
 	}
 	rank_sort(entries, analysis->options.sort_by);
 	report->sites_total = entries->len;
-	for (i = 0; i < entries->len && i < analysis->options.top; i++)
-		add_site(report, analysis, snapshot,
-			 g_array_index(entries, struct rank_entry, i).site, sources);
+	for (i = 0; i < entries->len && i < analysis->options.top; i++) {
+		const struct rank_entry *entry = &g_array_index(entries, struct rank_entry, i);
+		struct site *added;
+
+		add_site(report, analysis, snapshot, entry->site, sources);
+		added = &g_array_index(report->sites, struct site, i);
+		added->sure_growth_bytes = entry->growth_bytes;
+		added->growth_share = share_of(
+			lasting_growth(analysis->history, entry->site, report->elapsed_s), growth);
+	}
 }
 
-static struct report *report_new(const struct analysis *analysis, const struct snapshot *snapshot)
+void analysis_look(struct analysis *analysis, const struct snapshot *snapshot)
 {
-	struct report *report = g_new0(struct report, 1);
-	uint64_t since = MAX(analysis->previous_taken_ns, snapshot->attached_ns);
-	size_t i;
+	struct curve_point point = {
+		.elapsed_s = seconds_between(snapshot->attached_ns, snapshot->taken_ns),
+		.rss_bytes = snapshot->memory.rss_bytes,
+		.in_use_bytes = memory_use_in_use(&snapshot->memory),
+		.unused_bytes = memory_use_unused(&snapshot->memory),
+	};
+	guint i;
 
-	report->sites = g_array_new(FALSE, TRUE, sizeof(struct site));
-	report->notes = g_ptr_array_new_with_free_func(g_free);
-	report->time_us = snapshot->time_us;
-	report->elapsed_s = seconds_between(snapshot->attached_ns, snapshot->taken_ns);
-	report->interval_s = seconds_between(since, snapshot->taken_ns);
-	report->rss_bytes = snapshot->rss_bytes;
-	report->rss_growth_bytes = (int64_t)(snapshot->rss_bytes - snapshot->rss_at_attach_bytes);
-	report->threads = snapshot->threads;
-	report->overhead_pct = snapshot->overhead_pct;
-	report->coverage = snapshot->coverage;
-	report->coverage_blocks = snapshot->coverage_blocks;
-	memcpy(report->lost, snapshot->lost, sizeof(report->lost));
-	for (i = 0; i < FAMILY_COUNT; i++) {
-		report->families[i].mode = snapshot->families[i].mode;
-		report->families[i].observed_fraction = snapshot->families[i].observed_fraction;
-		report->families[i].windows = snapshot->families[i].windows;
-		report->families[i].allocs = snapshot->families[i].allocs;
-		report->families[i].frees = snapshot->families[i].frees;
-	}
-	return report;
+	if (!snapshot->memory.known)
+		return;
+	for (i = 0; i < snapshot->contexts->len; i++)
+		point.traced_bytes +=
+			g_array_index(snapshot->contexts, struct snapshot_context, i).live_bytes;
+	curve_add(analysis->curve, &point);
 }
 
 struct report *analysis_add(struct analysis *analysis, const struct snapshot *snapshot,
 			    const struct analysis_sources *sources)
 {
-	struct report *report = report_new(analysis, snapshot);
+	struct report *report = report_begin(snapshot, analysis->previous_taken_ns);
+	g_autoptr(GArray) site_ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	uint64_t snapshots = analysis->history->snapshots;
 	/* Of a target that has exited, the last look from before is reported once more. */
 	bool same_snapshot = snapshots && snapshot->taken_ns == analysis->previous_taken_ns;
 	guint i;
 
+	report->group_by = analysis->options.group_by;
 	analysis->unresolved_blocks = 0;
 	history_begin(analysis->history);
+	history_begin(analysis->lines);
 	for (i = 0; i < snapshot->contexts->len; i++) {
 		const struct snapshot_context *context =
 			&g_array_index(snapshot->contexts, struct snapshot_context, i);
-		uint64_t id = site_id_of(analysis, context, sources);
+		struct known_site known = site_of(analysis, context, sources);
 
-		site_add(&history_site(analysis->history, id)->now, context);
+		g_array_append_val(site_ids, known.site_id);
+		site_add(&history_site(analysis->history, known.site_id)->now, context, snapshot,
+			 known.line_id);
+		site_add(&history_site(analysis->lines, known.line_id)->now, context, snapshot,
+			 known.line_id);
 		report->outstanding_bytes =
 			saturating_add(report->outstanding_bytes, context->live_bytes);
 		report->outstanding_blocks =
 			saturating_add(report->outstanding_blocks, context->live_blocks);
 	}
 	g_hash_table_foreach_remove(analysis->site_ids, is_gone, &snapshots);
-	if (same_snapshot)
+	analysis_look(analysis, snapshot);
+	report->curve = curve_summarise(analysis->curve);
+	report->curve_points = curve_points(analysis->curve);
+	if (same_snapshot) {
 		history_commit_again(analysis->history);
-	else
+		history_commit_again(analysis->lines);
+	} else {
 		history_commit(analysis->history, report->elapsed_s);
+		history_commit(analysis->lines, report->elapsed_s);
+	}
 	report->growth_bytes = report->outstanding_bytes;
 	report->growth_bytes_per_s = per_second(report->growth_bytes, report->elapsed_s);
 	add_ranked_sites(report, analysis, snapshot, sources);
+	site_types_fill(report->sites, snapshot, site_ids, sources);
 	if (analysis->unresolved_blocks > 0)
 		g_ptr_array_add(report->notes,
 				g_strdup_printf("%" G_GINT64_FORMAT " blocks have a stack whose "

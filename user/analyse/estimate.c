@@ -2,10 +2,13 @@
 #include "analyse/estimate.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* Relative standard errors that no count shows: see the header. */
 static const double SHARE_ERROR = 0.1;
 static const double FRACTION_ERROR = 0.12;
+/* So far off may be what young survivors say, temporaries among them. */
+static const double YOUNG_FACTOR = 4;
 /* Above this the time observed on malloc is the better measure. */
 static const double TRUSTED_OWN_SHARE = 0.6;
 /* Less growth than this may be anything: stacks, fragments, free lists. */
@@ -24,11 +27,15 @@ struct estimate {
 	double seen_bytes;
 };
 
-/* Of all contexts of a size class, as in struct sample_cell. */
+/* Of all contexts of a size class, at one age. */
 struct size_class {
-	double weight, squares;
+	double weight, squares; /* sums as in struct sample_cell */
 	uint64_t seen;
+	double total; /* blocks that there are to share out */
+	double alike; /* of them, young blocks that are shared out like recent ones */
 };
+
+typedef struct size_class size_classes[SURVIVOR_AGES][SNAPSHOT_MAX_CLASSES];
 
 static uint32_t class_of(const struct snapshot *snapshot, uint32_t block_size)
 {
@@ -37,19 +44,81 @@ static uint32_t class_of(const struct snapshot *snapshot, uint32_t block_size)
 	return step && block_size >= step ? MIN(block_size / step, SNAPSHOT_MAX_CLASSES) - 1 : 0;
 }
 
-static void sum_classes(const struct snapshot *snapshot,
-			struct size_class classes[SNAPSHOT_MAX_CLASSES])
+static struct size_class *class_at(const struct snapshot *snapshot, size_classes classes,
+				   const struct sample_cell *cell)
 {
-	for (guint i = 0; i < snapshot->cells->len; i++) {
-		const struct sample_cell *cell =
-			&g_array_index(snapshot->cells, struct sample_cell, i);
-		struct size_class *class = &classes[class_of(snapshot, cell->block_size)];
+	return &classes[cell->age][class_of(snapshot, cell->block_size)];
+}
 
-		if (!cell->block_size)
+/*
+ * Which blocks each age has to share out. Young survivors are not to be trusted, so as many young
+ * blocks as there are recent ones are taken to be of the same sites: what grows goes on growing.
+ * Blocks of an age of which no window has seen any are shared out by the nearest that has some.
+ */
+static void total_class(const struct snapshot *snapshot, size_classes classes, uint32_t i)
+{
+	struct size_class *young = &classes[SURVIVOR_YOUNG][i];
+	struct size_class *recent = &classes[SURVIVOR_RECENT][i];
+	struct size_class *old = &classes[SURVIVOR_OLD][i];
+	struct size_class *last = recent->seen ? recent : old;
+	double recent_total = snapshot->class_blocks[SURVIVOR_RECENT][i];
+
+	young->total = snapshot->class_blocks[SURVIVOR_YOUNG][i];
+	old->total = snapshot->class_blocks[SURVIVOR_OLD][i];
+	if (!last->seen) {
+		young->total += recent_total + old->total;
+		return;
+	}
+	last->alike = MIN(young->total, recent_total);
+	young->total -= last->alike;
+	last->total += recent_total + last->alike;
+	if (!old->seen)
+		recent->total += old->total;
+}
+
+static guint site_hash(const void *key)
+{
+	const struct sample_cell *cell = key;
+
+	return cell->context * 31 + cell->block_size;
+}
+
+static gboolean site_equal(const void *left, const void *right)
+{
+	const struct sample_cell *a = left, *b = right;
+
+	return a->context == b->context && a->block_size == b->block_size;
+}
+
+/*
+ * Leaves young cells with the weight that goes beyond that of recent ones: the rest of the young
+ * blocks is not for sites that have had their part.
+ */
+static void lessen_young_cells(const struct snapshot *snapshot, size_classes classes, GArray *cells)
+{
+	g_autoptr(GHashTable) last = g_hash_table_new(site_hash, site_equal);
+
+	for (guint i = 0; i < snapshot->cells->len; i++) {
+		struct sample_cell *cell = &g_array_index(snapshot->cells, struct sample_cell, i);
+
+		if (cell->block_size && class_at(snapshot, classes, cell)->alike > 0)
+			g_hash_table_add(last, cell);
+	}
+	for (guint i = 0; i < cells->len; i++) {
+		struct sample_cell *cell = &g_array_index(cells, struct sample_cell, i);
+		const struct sample_cell *before = g_hash_table_lookup(last, cell);
+		struct size_class *young = class_at(snapshot, classes, cell);
+		double part;
+
+		if (cell->age != SURVIVOR_YOUNG || !before)
 			continue;
-		class->weight += cell->weight;
-		class->squares += cell->weight_products;
-		class->seen += cell->blocks;
+		part = class_at(snapshot, classes, before)->alike /
+		       MAX(snapshot->class_blocks[before->age]
+						 [class_of(snapshot, cell->block_size)],
+			   1);
+		part = MIN(before->weight * part, cell->weight);
+		cell->weight -= part;
+		young->weight -= part;
 	}
 }
 
@@ -106,9 +175,20 @@ static void share_interval(const struct sample_cell *cell, const struct size_cla
 	*high = isfinite(upper) ? upper / (1 + upper) : 1;
 }
 
-static void add_share(struct estimate *estimate, const struct sample_cell *cell,
-		      const struct size_class *class, double total)
+/* Of the part of @share that is young blocks, taken to be like recent ones: chance, and what is
+ * left of the young ones. */
+static void add_alike(struct estimate *estimate, const struct sample_cell *cell, double share,
+		      double alike, double rest)
 {
+	double chance = QUANTILE_95 * sqrt(alike * share), size = cell->block_size;
+
+	add(estimate, 0, -chance * size, (chance + rest * share) * size);
+}
+
+static void add_share(struct estimate *estimate, const struct sample_cell *cell,
+		      const struct size_class *class)
+{
+	double total = class->total;
 	double share = MIN(cell->weight / class->weight, 1), low = share, high = share;
 	double bytes = total * cell->block_size, error = QUANTILE_95 * SHARE_ERROR * share;
 
@@ -118,6 +198,10 @@ static void add_share(struct estimate *estimate, const struct sample_cell *cell,
 		low = share * count / (count + UNSEEN_BURSTS);
 	} else if (class->squares > 0) {
 		share_interval(cell, class, &low, &high);
+	}
+	if (cell->age == SURVIVOR_YOUNG) {
+		low = MIN(low, share / YOUNG_FACTOR);
+		high = MAX(high, MIN(share * YOUNG_FACTOR, 1));
 	}
 	estimate->blocks += total * share;
 	estimate->seen_bytes += MIN((double)cell->size, bytes * share);
@@ -195,35 +279,79 @@ static double malloc_correction(const struct snapshot *snapshot, GHashTable *fam
 	return CLAMP(left / sampled, 1 / MAX_CORRECTION, MAX_CORRECTION);
 }
 
-static GHashTable *estimate_cells(const struct snapshot *snapshot, GHashTable *families)
+static struct estimate *estimate_of(GHashTable *estimates, uint32_t context)
 {
-	GHashTable *estimates = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
-	struct size_class classes[SNAPSHOT_MAX_CLASSES] = { { 0 } };
+	void *id = GUINT_TO_POINTER(context);
+	struct estimate *estimate = g_hash_table_lookup(estimates, id);
+
+	if (!estimate) {
+		estimate = g_new0(struct estimate, 1);
+		g_hash_table_insert(estimates, id, estimate);
+	}
+	return estimate;
+}
+
+static void total_classes(const struct snapshot *snapshot, size_classes classes, GArray *cells)
+{
+	for (guint i = 0; i < cells->len; i++) {
+		const struct sample_cell *cell = &g_array_index(cells, struct sample_cell, i);
+		struct size_class *class = class_at(snapshot, classes, cell);
+
+		if (!cell->block_size)
+			continue;
+		class->weight += cell->weight;
+		class->squares += cell->weight_products;
+		class->seen += cell->blocks;
+	}
+	for (uint32_t i = 0; i < SNAPSHOT_MAX_CLASSES; i++)
+		total_class(snapshot, classes, i);
+	lessen_young_cells(snapshot, classes, cells);
+	for (uint32_t i = 0; i < SNAPSHOT_MAX_CLASSES; i++) {
+		struct size_class *recent = &classes[SURVIVOR_RECENT][i];
+
+		if (classes[SURVIVOR_YOUNG][i].weight <= 0)
+			*(recent->seen ? &recent->total : &classes[SURVIVOR_OLD][i].total) +=
+				classes[SURVIVOR_YOUNG][i].total;
+	}
+}
+
+/* pymalloc's: cells with a size class. */
+static void estimate_shares(const struct snapshot *snapshot, GHashTable *estimates)
+{
+	g_autoptr(GArray) cells = g_array_copy(snapshot->cells);
+	size_classes classes = { { { 0 } } };
+
+	total_classes(snapshot, classes, cells);
+	for (guint i = 0; i < cells->len; i++) {
+		const struct sample_cell *cell = &g_array_index(cells, struct sample_cell, i);
+		const struct size_class *class = class_at(snapshot, classes, cell);
+		double rest = classes[SURVIVOR_YOUNG][class_of(snapshot, cell->block_size)].total;
+		struct estimate *estimate = estimate_of(estimates, cell->context);
+
+		if (!cell->block_size || cell->weight <= 0)
+			continue;
+		add_share(estimate, cell, class);
+		if (class->alike > 0)
+			add_alike(estimate, cell, cell->weight / class->weight, class->alike, rest);
+	}
+}
+
+/* Of the other families. */
+static void estimate_sums(const struct snapshot *snapshot, GHashTable *families,
+			  GHashTable *estimates)
+{
 	double correction = malloc_correction(snapshot, families);
 
-	sum_classes(snapshot, classes);
 	for (guint i = 0; i < snapshot->cells->len; i++) {
 		const struct sample_cell *cell =
 			&g_array_index(snapshot->cells, struct sample_cell, i);
-		void *id = GUINT_TO_POINTER(cell->context);
-		struct estimate *estimate = g_hash_table_lookup(estimates, id);
-		const struct size_class *class = &classes[class_of(snapshot, cell->block_size)];
 		enum family family = family_of(families, cell->context);
 
-		if (!estimate) {
-			estimate = g_new0(struct estimate, 1);
-			g_hash_table_insert(estimates, id, estimate);
-		}
-		if (cell->weight <= 0)
-			continue;
-		if (cell->block_size)
-			add_share(estimate, cell, class,
-				  snapshot->class_blocks[class_of(snapshot, cell->block_size)]);
-		else
-			add_weighted(estimate, cell, snapshot->families[family].windows,
+		if (!cell->block_size && cell->weight > 0)
+			add_weighted(estimate_of(estimates, cell->context), cell,
+				     snapshot->families[family].windows,
 				     family == FAMILY_MALLOC ? correction : 1);
 	}
-	return estimates;
 }
 
 static void set_live(struct snapshot_context *context, const struct estimate *estimate)
@@ -268,7 +396,9 @@ void estimate_contexts(struct snapshot *snapshot)
 	if (!snapshot->cells)
 		return;
 	families = families_by_context(snapshot);
-	estimates = estimate_cells(snapshot, families);
+	estimates = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
+	estimate_shares(snapshot, estimates);
+	estimate_sums(snapshot, families, estimates);
 	for (guint i = 0; i < snapshot->contexts->len; i++) {
 		struct snapshot_context *context =
 			&g_array_index(snapshot->contexts, struct snapshot_context, i);

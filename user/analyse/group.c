@@ -88,6 +88,9 @@ uint64_t group_site_id(enum group_by group_by, enum family family, const struct 
 	} else if (stack && lead < stack->count) {
 		struct frame frame = shared_frame(group_by, &stack->frames[lead]);
 
+		/* A line with a lambda or a comprehension is of several functions. */
+		if (group_by == GROUP_BY_LINE && frame.file && frame.line > 0)
+			frame.function = NULL;
 		hash_frame(checksum, &frame);
 	}
 	g_checksum_get_digest(checksum, digest, &size);
@@ -98,7 +101,7 @@ uint64_t group_site_id(enum group_by group_by, enum family family, const struct 
 
 struct stack group_site_stack(enum group_by group_by, const struct stack *stack, uint32_t lead)
 {
-	struct stack shown = { NULL, 0, true };
+	struct stack shown = { .truncated = true };
 
 	if (!stack)
 		return shown;

@@ -23,7 +23,8 @@ uint64_t group_site_id(enum group_by group_by, enum family family, const struct 
 /*
  * What a site shows: a copy of the whole stack by stack; else the one frame that its stacks share,
  * with only what they share in it: function NULL by file and module, line 0 by all but line, and by
- * module the module's name in file. An unknown stack has no frame and is truncated. g_free() the
+ * module the module's name in file. By line the function is that of @stack: others may be on the
+ * line too. An unknown stack has no frame and is truncated. g_free() the
  * frames.
  */
 struct stack group_site_stack(enum group_by group_by, const struct stack *stack, uint32_t lead);

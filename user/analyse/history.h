@@ -22,12 +22,15 @@ struct history_point {
 struct site_sums {
 	int64_t bytes, blocks;
 	int64_t family_bytes[FAMILY_COUNT];
+	double alloc_bytes, alloc_blocks;
 	uint64_t oldest_born_ns; /* 0: none */
 	uint64_t old_alloc_blocks, old_live_blocks;
-	bool estimated;	      /* some of it is */
-	double error_squares; /* of estimated bytes: half the width of the 95 % interval, squared */
-	uint32_t largest_context; /* the context with the most bytes, to show the stack of */
+	bool estimated;		      /* some of it is */
+	double bytes_low, bytes_high; /* sums of the contexts' 95 % intervals */
+	uint32_t stacks;	      /* contexts with anything outstanding */
+	uint32_t largest_context;     /* the context with the most bytes, to show the stack of */
 	int64_t largest_bytes;
+	uint64_t line_id; /* of that context's leading line */
 	uint32_t contexts;
 };
 

@@ -16,7 +16,7 @@ static const char *skip_version_folder(const char *text)
 
 const char *library_path(const char *file)
 {
-	static const char *const folders[] = { "/site-packages/", "/dist-packages/" };
+	static const char *const folders[] = { "/site-packages/", "/dist-packages/", ".egg/" };
 	static const char *const libraries[] = { "/lib/python", "/lib64/python" };
 	const char *found, *below = NULL;
 	size_t i;
@@ -26,6 +26,11 @@ const char *library_path(const char *file)
 		if (found)
 			return found + strlen(folders[i]);
 	}
+	/* PEP 582: __pypackages__/3.11/lib/numpy/... */
+	found = g_strrstr(file, "/__pypackages__/");
+	below = found ? strstr(found, "/lib/") : NULL;
+	if (below)
+		return below + strlen("/lib/");
 	for (i = 0; i < G_N_ELEMENTS(libraries); i++) {
 		found = g_strrstr(file, libraries[i]);
 		below = found ? skip_version_folder(found + strlen(libraries[i])) : NULL;
@@ -80,6 +85,32 @@ static int frame_rank(const struct frame *frame, char *const *include, char *con
 	return library_path(file) ? LEAD_PYTHON : LEAD_USER;
 }
 
+/*
+ * Whether the outermost frame of @stack is a script that pip or a distribution wrote: PREFIX/bin/x
+ * that calls what lies in PREFIX/lib.
+ */
+static bool is_launcher(const struct stack *stack, uint32_t index)
+{
+	const struct frame *frame = &stack->frames[index];
+	const char *slash = frame->file ? strrchr(frame->file, '/') : NULL;
+	size_t prefix;
+	uint32_t i;
+
+	if (index + 1 != stack->count || !slash || slash - frame->file < (int)strlen("/bin") ||
+	    strncmp(slash - strlen("/bin"), "/bin", strlen("/bin")) != 0 ||
+	    g_str_has_suffix(slash, ".py") || g_strcmp0(frame->function, "<module>") != 0)
+		return false;
+	prefix = slash - strlen("/bin") - frame->file;
+	for (i = 0; i < index; i++) {
+		const char *file = stack->frames[i].file;
+
+		if (file && !strncmp(file, frame->file, prefix) &&
+		    g_str_has_prefix(file + prefix, "/lib") && library_path(file))
+			return true;
+	}
+	return false;
+}
+
 uint32_t stack_lead(const struct stack *stack, char *const *include, char *const *exclude)
 {
 	int best_rank = LEAD_NOT;
@@ -88,6 +119,8 @@ uint32_t stack_lead(const struct stack *stack, char *const *include, char *const
 	for (i = 0; i < stack->count; i++) {
 		int rank = frame_rank(&stack->frames[i], include, exclude);
 
+		if (rank == LEAD_USER && is_launcher(stack, i))
+			rank = LEAD_PYTHON;
 		if (rank > best_rank) {
 			best_rank = rank;
 			best = i;

@@ -20,6 +20,11 @@ static const char *const verdict_names[] = {
 	[VERDICT_SHRINKING] = "shrinking",
 };
 
+static const char *const group_by_names[] = {
+	[GROUP_BY_STACK] = "stack", [GROUP_BY_LINE] = "line",	  [GROUP_BY_FUNCTION] = "function",
+	[GROUP_BY_FILE] = "file",   [GROUP_BY_MODULE] = "module",
+};
+
 static const struct {
 	const char *name, *sentence;
 } lost_reasons[] = {
@@ -47,6 +52,14 @@ static const struct {
 	[LOST_CODE_UNREADABLE] = { "code_unreadable",
 				   "frames without a name: their code object was "
 				   "gone before it was read" },
+	[LOST_NATIVE_FULL] = { "native_full",
+			       "new stacks reported without their native part: the event buffer "
+			       "was half full" },
+	[LOST_NATIVE_CUT] = { "native_cut", "stacks with their native part cut: it was deeper than "
+					    "what was copied" },
+	[LOST_NATIVE_NO_UNWIND] = { "native_no_unwind",
+				    "stacks with their native part cut at code without unwind "
+				    "information" },
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(family_names) == FAMILY_COUNT);
@@ -60,6 +73,11 @@ const char *family_name(enum family family)
 const char *family_mode_name(enum family_mode mode)
 {
 	return (size_t)mode < G_N_ELEMENTS(family_mode_names) ? family_mode_names[mode] : "off";
+}
+
+const char *group_by_name(enum group_by group_by)
+{
+	return (size_t)group_by < G_N_ELEMENTS(group_by_names) ? group_by_names[group_by] : "stack";
 }
 
 const char *verdict_name(enum verdict verdict)
@@ -93,6 +111,8 @@ static void site_clear(void *element)
 
 	g_free(site->stack.frames);
 	g_free(site->source);
+	if (site->types)
+		g_array_unref(site->types);
 }
 
 void report_free(struct report *report)
@@ -103,11 +123,45 @@ void report_free(struct report *report)
 		g_array_set_clear_func(report->sites, site_clear);
 		g_array_unref(report->sites);
 	}
+	if (report->curve_points)
+		g_array_unref(report->curve_points);
 	free_pointer_array(report->notes, g_free);
+	report_target_free(report->target);
 	g_free(report);
 }
 
-static void report_target_free(void *element)
+struct report *report_head(const struct report *report, uint32_t top)
+{
+	struct report *head = g_memdup2(report, sizeof(*report));
+	guint count = MIN(report->sites->len, top);
+
+	head->sites = g_array_sized_new(FALSE, FALSE, sizeof(struct site), count);
+	g_array_append_vals(head->sites, report->sites->data, count);
+	return head;
+}
+
+void report_head_free(struct report *head)
+{
+	if (!head)
+		return;
+	g_array_unref(head->sites);
+	g_free(head);
+}
+
+struct report_target *report_target_copy(const struct report_target *target)
+{
+	struct report_target *copy = g_memdup2(target, sizeof(*target));
+
+	copy->cmdline = g_strdupv(target->cmdline);
+	copy->exe = g_strdup(target->exe);
+	copy->python_version = g_strdup(target->python_version);
+	copy->allocator = g_strdup(target->allocator);
+	copy->cgroup = g_strdup(target->cgroup);
+	copy->container = g_strdup(target->container);
+	return copy;
+}
+
+void report_target_free(void *element)
 {
 	struct report_target *target = element;
 
@@ -117,6 +171,8 @@ static void report_target_free(void *element)
 	g_free(target->exe);
 	g_free(target->python_version);
 	g_free(target->allocator);
+	g_free(target->cgroup);
+	g_free(target->container);
 	g_free(target);
 }
 

@@ -12,13 +12,22 @@
 #include <stdint.h>
 #include <glib.h>
 
+#include "analyse/curve.h"
 #include "bpf/abi.h"
 #include "collect/snapshot.h"
 #include "symbolize/stack.h"
 
 enum verdict { VERDICT_LEAK, VERDICT_GROWING, VERDICT_STEADY, VERDICT_SHRINKING };
 enum group_by { GROUP_BY_STACK, GROUP_BY_LINE, GROUP_BY_FUNCTION, GROUP_BY_FILE, GROUP_BY_MODULE };
+struct report_target;
+
 enum sort_by { SORT_BY_GROWTH, SORT_BY_BYTES, SORT_BY_BLOCKS, SORT_BY_RATE };
+
+/* What some of a site's blocks are. */
+struct site_type {
+	char *name; /* "dict", "app.models.Order", "list items": cpython/block_class.h; owned */
+	int64_t blocks, bytes;
+};
 
 struct site {
 	uint64_t id; /* stable within a run and between runs of the same program: a hash of names,
@@ -27,12 +36,21 @@ struct site {
 	enum verdict verdict;
 	double confidence; /* 0 to 1, in the verdict */
 	bool estimated;	   /* sampled, not exact */
+	bool judged;	   /* else there are sums and a stack only: the site ranks too low */
 	int64_t outstanding_bytes, outstanding_blocks;
-	int64_t growth_bytes; /* since attach */
+	int64_t alloc_bytes, alloc_blocks; /* all that was allocated since attach, freed or not */
+	int64_t growth_bytes;		   /* since attach */
 	int64_t interval_growth_bytes;
 	double growth_bytes_per_s, growth_bytes_per_s_low,
-		growth_bytes_per_s_high;     /* over the whole trace; 95 % interval */
-	double oldest_age_s;		     /* 0 when there is no block */
+		growth_bytes_per_s_high; /* over the whole trace; 95 % interval */
+	double oldest_age_s;		 /* 0 when there is no block */
+	/* Of what all sites hold; and of what the sites that grow gained for good (rank.h's
+	 * growth), so that what was loaded once has no part in it. 0 to 1; -1: there is nothing. */
+	/* The growth since attach, but at most twice that of the later half, less where only
+	 * young blocks hold it, of estimates the lower end: what SORT_BY_GROWTH goes by. */
+	int64_t sure_growth_bytes;
+	double outstanding_share, growth_share;
+	uint32_t stacks;		     /* that were summed up, families apart */
 	uint32_t intervals_grown, intervals; /* of how many observed intervals the site grew */
 	double survival; /* of the blocks allocated survival_age_s ago or earlier, the fraction
 			    still there; -1 unknown */
@@ -43,6 +61,8 @@ struct site {
 	uint32_t lead; /* index of the frame to highlight: the first that is the user's own code; 0
 			  if none */
 	char *source;  /* text of the leading frame's line, white space trimmed, or NULL */
+	GArray *types; /* of struct site_type, most bytes first: of the outstanding blocks as far as
+			  they could be looked into; NULL: none could */
 };
 
 struct family_report {
@@ -52,15 +72,26 @@ struct family_report {
 };
 
 struct report {
-	uint64_t seq;	 /* 1 for the first */
+	uint64_t seq; /* 1 for the first */
+	enum group_by group_by;
 	int64_t time_us; /* since the epoch, UTC */
 	int32_t pid;
+	int32_t parent_pid; /* of a process that is traced as the child of another; 0: it is not */
+	struct report_target *target; /* of a process that came later than the header; or NULL */
+	bool host;		      /* of one among all Python processes of the host: */
+	bool watched_only;	      /* it is not traced, for its memory does not grow (enough) */
+	double trend_bytes_per_s;     /* lasting growth of its memory of late; 0: there is none */
 	bool last;
+	bool exited; /* the process has, or runs another program by now */
 	double elapsed_s, interval_s;
 	uint64_t rss_bytes;
 	int64_t rss_growth_bytes; /* since attach */
+	struct memory_use memory;
+	struct curve_summary curve; /* of the whole trace */
+	GArray *curve_points;	    /* of struct curve_point */
 	uint32_t threads;
 	double overhead_pct; /* what tracing cost the target over the interval, estimated */
+	double budget_scale; /* part of the budget that the host has time for, 0 to 1 */
 	struct family_report families[FAMILY_COUNT];
 	uint64_t lost[LOST_COUNT];
 	double coverage; /* of pymalloc blocks that became live, the fraction seen; -1 unknown */
@@ -80,6 +111,9 @@ struct report_target {
 	char *python_version;
 	bool shared, stripped;
 	char *allocator; /* "pymalloc", ... for people */
+	/* proc/container.h; all may be missing */
+	char *cgroup, *container;
+	int32_t namespace_pid; /* its pid as the process itself sees it; 0: not known */
 };
 
 struct report_header {
@@ -90,6 +124,15 @@ struct report_header {
 						    "true", "\"text\"") */
 };
 
+/* All of the host's Python processes at once. */
+struct report_overview {
+	const GPtrArray *reports; /* of struct report *: one on each */
+	double elapsed_s;
+	uint32_t traced;
+	double cpu_pct;		/* pyleak's own CPU time of late, of the machine's */
+	uint64_t missed_events; /* forks and execs that were not told */
+};
+
 struct report_end {
 	int64_t time_us;
 	const char *reason; /* "duration", "count", "signal", "target_exited" */
@@ -97,11 +140,20 @@ struct report_end {
 
 const char *family_name(enum family family);	     /* "pymalloc", "malloc", "mmap" */
 const char *family_mode_name(enum family_mode mode); /* "exact", "sampled", "off" */
+const char *group_by_name(enum group_by group_by);   /* "stack", "line", ... */
 const char *verdict_name(enum verdict verdict);	     /* "leak", "growing", "steady", "shrinking" */
 const char *lost_reason_name(enum lost_reason reason);	   /* "live_full", ...: keys in JSON */
 const char *lost_reason_sentence(enum lost_reason reason); /* for people, after a count */
 
 void report_free(struct report *report);
+/*
+ * @report with its first @top sites only. It borrows everything from @report, which must outlive
+ * it; free with report_head_free().
+ */
+struct report *report_head(const struct report *report, uint32_t top);
+void report_head_free(struct report *head);
+struct report_target *report_target_copy(const struct report_target *target);
+void report_target_free(void *target); /* fits GDestroyNotify; NULL is allowed */
 void report_header_free(struct report_header *header);
 
 #endif

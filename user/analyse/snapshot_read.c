@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-enum { MAX_FRAMES = 4096, MAX_CONTEXTS = 4 << 20 };
+enum { MAX_FRAMES = 4096, MAX_CONTEXTS = 4 << 20, MAX_TYPES = 1 << 16 };
 
 /* Where reading stands: the first thing that is wrong stays, everything after it reads as 0. */
 struct reader {
@@ -124,6 +124,35 @@ static struct stack *read_stack(struct reader *reader, const json_t *object)
 	return stack;
 }
 
+static void clear_type(void *element)
+{
+	g_ref_string_release(((struct type_count *)element)->name);
+}
+
+static GArray *read_types(struct reader *reader, const json_t *object)
+{
+	GArray *types = g_array_new(FALSE, FALSE, sizeof(struct type_count));
+	size_t i, count = json_array_size(object);
+
+	g_array_set_clear_func(types, clear_type);
+	if ((!json_is_array(object) || count > MAX_TYPES) && !reader->wrong)
+		reader->wrong = "types";
+	for (i = 0; i < count && !reader->wrong; i++) {
+		const json_t *item = json_array_get(object, i);
+		const char *name = json_string_value(get(reader, item, "name"));
+		struct type_count type = {
+			.name = g_ref_string_new_intern(name ? name : ""),
+			.blocks = get_real(reader, item, "blocks"),
+			.bytes = get_real(reader, item, "bytes"),
+		};
+
+		if ((!name || type.blocks < 0 || type.bytes < 0) && !reader->wrong)
+			reader->wrong = "types";
+		g_array_append_val(types, type);
+	}
+	return types;
+}
+
 static void read_context(struct reader *reader, const json_t *object, struct saved_snapshot *saved)
 {
 	struct snapshot_context context = {
@@ -144,6 +173,9 @@ static void read_context(struct reader *reader, const json_t *object, struct sav
 	if (json_object_get(object, "frames"))
 		g_hash_table_replace(saved->stacks, GUINT_TO_POINTER(context.id),
 				     read_stack(reader, object));
+	if (json_object_get(object, "types"))
+		g_hash_table_replace(saved->types, GUINT_TO_POINTER(context.id),
+				     read_types(reader, json_object_get(object, "types")));
 	g_array_append_val(saved->snapshot->contexts, context);
 }
 
@@ -171,6 +203,37 @@ static void read_counters(struct reader *reader, const json_t *object, struct sn
 	}
 }
 
+/* A recording of an older pyleak has none. */
+static void read_memory(struct reader *reader, const json_t *object, struct snapshot *snapshot)
+{
+	const json_t *item = json_object_get(object, "memory");
+	struct memory_use *memory = &snapshot->memory;
+
+	if (!item)
+		return;
+	memory->known = true;
+	memory->rss_bytes = snapshot->rss_bytes;
+	memory->private_bytes = get_count(reader, item, "private_bytes");
+	memory->pymalloc_known = get_boolean(reader, item, "pymalloc_known");
+	memory->pymalloc_held_bytes = get_count(reader, item, "pymalloc_held_bytes");
+	memory->pymalloc_used_bytes = get_count(reader, item, "pymalloc_used_bytes");
+	memory->pymalloc_free_bytes = get_count(reader, item, "pymalloc_free_bytes");
+	memory->malloc_known = get_boolean(reader, item, "malloc_known");
+	memory->malloc_whole = get_boolean(reader, item, "malloc_whole");
+	memory->malloc_held_bytes = get_count(reader, item, "malloc_held_bytes");
+	memory->malloc_free_bytes = get_count(reader, item, "malloc_free_bytes");
+}
+
+static void read_gc(struct reader *reader, const json_t *object, struct snapshot *snapshot)
+{
+	if (!object)
+		return;
+	snapshot->gc_known = true;
+	snapshot->gc_enabled = get_boolean(reader, object, "enabled");
+	snapshot->gc_collected_ns = get_count(reader, object, "collected_ns");
+	snapshot->gc_young = (uint32_t)get_integer(reader, object, "young", 0, UINT32_MAX);
+}
+
 static void read_snapshot(struct reader *reader, const json_t *object, struct saved_snapshot *saved)
 {
 	struct snapshot *snapshot = saved->snapshot;
@@ -189,11 +252,14 @@ static void read_snapshot(struct reader *reader, const json_t *object, struct sa
 	snapshot->survival_age_ns = get_count(reader, object, "survival_age_ns");
 	snapshot->rss_bytes = get_count(reader, object, "rss_bytes");
 	snapshot->rss_at_attach_bytes = get_count(reader, object, "rss_at_attach_bytes");
+	read_memory(reader, object, snapshot);
 	snapshot->threads = (uint32_t)get_integer(reader, object, "threads", 0, UINT32_MAX);
 	snapshot->overhead_pct = get_real(reader, object, "overhead_pct");
+	snapshot->budget_scale = 1; /* is not saved */
 	snapshot->coverage = get_real(reader, object, "coverage");
 	snapshot->coverage_blocks = get_count(reader, object, "coverage_blocks");
 	read_counters(reader, object, snapshot);
+	read_gc(reader, json_object_get(object, "gc"), snapshot);
 	for (i = 0; !reader->wrong && i < json_array_size(contexts); i++)
 		read_context(reader, json_array_get(contexts, i), saved);
 }
@@ -225,6 +291,11 @@ static void free_stack(void *stack)
 	stack_free(stack);
 }
 
+static void free_types(void *types)
+{
+	g_array_unref(types);
+}
+
 struct saved_snapshot *snapshot_read(FILE *stream, GError **error)
 {
 	GString *line = read_line(stream, error);
@@ -246,6 +317,7 @@ struct saved_snapshot *snapshot_read(FILE *stream, GError **error)
 	saved->snapshot = g_new0(struct snapshot, 1);
 	saved->snapshot->contexts = g_array_new(FALSE, FALSE, sizeof(struct snapshot_context));
 	saved->stacks = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, free_stack);
+	saved->types = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, free_types);
 	read_snapshot(&reader, object, saved);
 	json_decref(object);
 	if (!reader.wrong)
@@ -262,10 +334,16 @@ void saved_snapshot_free(struct saved_snapshot *saved)
 		return;
 	snapshot_free(saved->snapshot);
 	g_hash_table_unref(saved->stacks);
+	g_hash_table_unref(saved->types);
 	g_free(saved);
 }
 
 const struct stack *saved_snapshot_stack(void *saved, uint32_t id)
 {
 	return g_hash_table_lookup(((struct saved_snapshot *)saved)->stacks, GUINT_TO_POINTER(id));
+}
+
+const GArray *saved_snapshot_types(void *saved, uint32_t id)
+{
+	return g_hash_table_lookup(((struct saved_snapshot *)saved)->types, GUINT_TO_POINTER(id));
 }

@@ -43,7 +43,24 @@ static json_t *frames_value(const struct stack *stack)
 	return frames;
 }
 
-static json_t *context_value(const struct snapshot_context *context, const struct stack *stack)
+static json_t *types_value(const GArray *types)
+{
+	json_t *array = json_array();
+
+	for (guint i = 0; i < types->len; i++) {
+		const struct type_count *type = &g_array_index(types, struct type_count, i);
+		json_t *item = json_object();
+
+		json_object_set_new(item, "name", text_value(type->name));
+		json_object_set_new(item, "blocks", real_value(type->blocks));
+		json_object_set_new(item, "bytes", real_value(type->bytes));
+		json_array_append_new(array, item);
+	}
+	return array;
+}
+
+static json_t *context_value(const struct snapshot_context *context, const struct stack *stack,
+			     const GArray *types)
 {
 	json_t *object = json_object();
 
@@ -63,6 +80,8 @@ static json_t *context_value(const struct snapshot_context *context, const struc
 		json_object_set_new(object, "truncated", json_boolean(stack->truncated));
 		json_object_set_new(object, "frames", frames_value(stack));
 	}
+	if (types)
+		json_object_set_new(object, "types", types_value(types));
 	return object;
 }
 
@@ -92,6 +111,25 @@ static void add_counters(json_t *object, const struct snapshot *snapshot)
 	json_object_set_new(object, "lost", lost);
 }
 
+static json_t *memory_value(const struct memory_use *memory)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "private_bytes", count_value(memory->private_bytes));
+	json_object_set_new(object, "pymalloc_known", json_boolean(memory->pymalloc_known));
+	json_object_set_new(object, "pymalloc_held_bytes",
+			    count_value(memory->pymalloc_held_bytes));
+	json_object_set_new(object, "pymalloc_used_bytes",
+			    count_value(memory->pymalloc_used_bytes));
+	json_object_set_new(object, "pymalloc_free_bytes",
+			    count_value(memory->pymalloc_free_bytes));
+	json_object_set_new(object, "malloc_known", json_boolean(memory->malloc_known));
+	json_object_set_new(object, "malloc_whole", json_boolean(memory->malloc_whole));
+	json_object_set_new(object, "malloc_held_bytes", count_value(memory->malloc_held_bytes));
+	json_object_set_new(object, "malloc_free_bytes", count_value(memory->malloc_free_bytes));
+	return object;
+}
+
 bool snapshot_write(FILE *stream, const struct snapshot *snapshot,
 		    const struct analysis_sources *sources, GError **error)
 {
@@ -107,18 +145,29 @@ bool snapshot_write(FILE *stream, const struct snapshot *snapshot,
 	json_object_set_new(object, "rss_bytes", count_value(snapshot->rss_bytes));
 	json_object_set_new(object, "rss_at_attach_bytes",
 			    count_value(snapshot->rss_at_attach_bytes));
+	if (snapshot->memory.known)
+		json_object_set_new(object, "memory", memory_value(&snapshot->memory));
 	json_object_set_new(object, "threads", json_integer(snapshot->threads));
 	json_object_set_new(object, "overhead_pct", real_value(snapshot->overhead_pct));
 	json_object_set_new(object, "coverage", real_value(snapshot->coverage));
 	json_object_set_new(object, "coverage_blocks", count_value(snapshot->coverage_blocks));
 	add_counters(object, snapshot);
+	if (snapshot->gc_known)
+		json_object_set_new(object, "gc",
+				    json_pack("{s:b, s:I, s:I}", "enabled", snapshot->gc_enabled,
+					      "collected_ns", (json_int_t)snapshot->gc_collected_ns,
+					      "young", (json_int_t)snapshot->gc_young));
 	for (i = 0; i < snapshot->contexts->len; i++) {
 		const struct snapshot_context *context =
 			&g_array_index(snapshot->contexts, struct snapshot_context, i);
 
-		json_array_append_new(
-			contexts,
-			context_value(context, sources->stack(sources->context, context->id)));
+		const GArray *types =
+			sources->types ? sources->types(sources->context, context->id) : NULL;
+
+		json_array_append_new(contexts,
+				      context_value(context,
+						    sources->stack(sources->context, context->id),
+						    types));
 	}
 	json_object_set_new(object, "contexts", contexts);
 	/* 17 digits: what is read back is what was written. */

@@ -143,3 +143,36 @@ struct theil_sen theil_sen(const double *times, const double *values, size_t cou
 	result.high = MAX(slopes[clamp_rank(ceil((n + half_width) / 2), n)], result.slope);
 	return result;
 }
+
+/* 97.5 % quantile of Student's distribution from 2 degrees of freedom on. */
+static double student_quantile(size_t freedom)
+{
+	static const double first[] = { 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262 };
+
+	if (freedom - 2 < G_N_ELEMENTS(first))
+		return first[freedom - 2];
+	/* The first terms of its expansion in 1 / freedom (Cornish and Fisher). */
+	return Z_95 + (Z_95 * Z_95 * Z_95 + Z_95) / (4.0 * freedom);
+}
+
+bool falls_evenly(const double *values, size_t count)
+{
+	double centre = (count - 1) / 2.0, mean = 0, squares = 0, products = 0, rest = 0, slope;
+
+	if (count < 4)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		mean += values[i] / count;
+	for (size_t i = 0; i < count; i++) {
+		squares += (i - centre) * (i - centre);
+		products += (i - centre) * (values[i] - mean);
+	}
+	slope = products / squares;
+	for (size_t i = 0; i < count; i++) {
+		double residual = values[i] - mean - slope * (i - centre);
+
+		rest += residual * residual;
+	}
+	return slope < 0 &&
+	       -slope > student_quantile(count - 2) * sqrt(rest / (count - 2) / squares);
+}

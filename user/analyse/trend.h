@@ -6,6 +6,7 @@
 #ifndef PYLEAK_ANALYSE_TREND_H
 #define PYLEAK_ANALYSE_TREND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -28,5 +29,12 @@ struct theil_sen {
 	double slope, low, high;
 };
 struct theil_sen theil_sen(const double *times, const double *values, size_t count);
+
+/*
+ * Whether equidistant values fall along a line, by Student's test of the slope of their regression
+ * at 2.5 %: of few values that hardly scatter it is sure when ranks cannot be. Fewer than 4 values,
+ * or all on one level: false.
+ */
+bool falls_evenly(const double *values, size_t count);
 
 #endif

@@ -11,13 +11,23 @@ enum {
 	MIN_INTERVALS_OF_ESTIMATES = 6,
 	MIN_INTERVALS_WITHOUT_SURVIVAL = 8,
 	MIN_RECENT_INTERVALS = 3,
+	MIN_GROWN = 4,
+	MIN_GAINS = 5,
 };
 static const double SIGNIFICANT = 0.05, BEYOND_DOUBT = 0.001, SIGNIFICANT_OF_ESTIMATES = 0.01;
 static const double LARGE_RISE = 0.25;
 static const double PLATEAU_SLOPE = 0.1, SLOWING_SLOPE = 0.6, SLOWING_GAIN = 0.25;
 static const double LET_GO = 0.3, SHRUNK = 0.05, SMALL_STEP = 0.02;
 static const double KEPT = 0.8;
-static const double LEAST_PACE = 0.45, MOST_PACE = 2, LARGEST_STEP = 0.6;
+static const double LEAST_PACE = 0.45, MOST_PACE = 2, SAME_PACE = 1.4, NEARLY_ALL = 0.9,
+		    LARGEST_STEP = 0.6;
+static const double SLOW_PACE = 0.7, SLOWING_PACE = 0.85;
+/* Of a normal distribution, one-sided 1 %. */
+static const double QUANTILE_99 = 2.326;
+static const double LEAST_RISE_S = 45, ONSET = 0.1, GROWN_SHARE = 0.4;
+static const double TELLING_INTERVAL = 0.5, PAUSE = 0.2, TELLING_BLOCKS = 8;
+static const double FEW_OBJECTS = 5, BLOCKS_OF_OBJECT = 50, LONGEST_WAIT_S = 300;
+static const double LEAST_SHARE = 0.01, LEAST_RISE_BYTES = 16 << 10, SURE_ENOUGH = 0.9;
 
 /* What the curve says, the attach left out. */
 struct curve {
@@ -26,8 +36,56 @@ struct curve {
 	double slope, first_slope, last_slope; /* bytes/s */
 	double recent_gain, recent_s;
 	double peak, largest_fall;
-	double gain, largest_gain; /* of the whole; in one interval */
+	double gain, largest_gain;    /* of the whole; in one interval */
+	bool gains_fall;	      /* those of the intervals become smaller, surely */
+	double last_gain, least_gain; /* bytes/s; the least of those before the last */
+	double rise_s;		      /* since it was last as low as at the beginning, or nearly */
+	size_t rise_count;	      /* intervals since then */
+	size_t rise_grown;	      /* of these, how many grew */
 };
+
+/* Since when the curve rises: the last time it was within a tenth of its rise from its lowest. */
+static void measure_rise(struct curve *curve, const double *times, const double *values,
+			 size_t count)
+{
+	double last = values[count - 1], lowest = values[0];
+	size_t onset, i;
+
+	for (i = 0; i < count; i++)
+		lowest = MIN(lowest, values[i]);
+	for (onset = count - 1; onset > 0; onset--)
+		if (values[onset] <= lowest + ONSET * (last - lowest))
+			break;
+	curve->rise_s = times[count - 1] - times[onset];
+	curve->rise_count = count - 1 - onset;
+	for (i = onset + 1; i < count; i++)
+		curve->rise_grown += values[i] > values[i - 1];
+}
+
+/* By the second: the last report comes when the trace ends, soon after the one before. */
+static void measure_gains(struct curve *curve, const double *times, const double *values,
+			  size_t count)
+{
+	g_autofree double *gains = g_new(double, count);
+	double usual_s = (times[count - 1] - times[0]) / (count - 1);
+	size_t kept = 0;
+
+	for (size_t i = 1; i < count; i++) {
+		double seconds = times[i] - times[i - 1];
+
+		if (seconds >= TELLING_INTERVAL * usual_s && seconds > 0)
+			gains[kept++] = (values[i] - values[i - 1]) / seconds;
+	}
+	if (!kept)
+		return;
+	/* Of few nobody can tell: until then it is as if they did. */
+	curve->gains_fall = kept < MIN_GAINS || falls_evenly(gains, kept) ||
+			    mann_kendall(gains, kept).p_down < SIGNIFICANT;
+	curve->last_gain = gains[kept - 1];
+	curve->least_gain = INFINITY;
+	for (size_t i = 0; i + 1 < kept; i++)
+		curve->least_gain = MIN(curve->least_gain, gains[i]);
+}
 
 static struct curve curve_measure(const double *times, const double *values, size_t count)
 {
@@ -50,6 +108,7 @@ static struct curve curve_measure(const double *times, const double *values, siz
 		if (i)
 			curve.largest_gain = MAX(curve.largest_gain, values[i] - values[i - 1]);
 	}
+	measure_gains(&curve, times, values, count);
 	curve.peak = highest;
 	curve.gain = values[count - 1] - values[0];
 	return curve;
@@ -85,12 +144,6 @@ static bool is_growing(const struct curve *curve)
 	       curve->recent_gain > PLATEAU_SLOPE * curve->first_slope * curve->recent_s;
 }
 
-static bool slows_down(const struct curve *curve)
-{
-	return curve->last_slope < SLOWING_SLOPE * curve->first_slope ||
-	       curve->recent_gain < SLOWING_GAIN * curve->first_slope * curve->recent_s;
-}
-
 /* The share of the old blocks that stayed, 0 to 1, by the kinder of the two measures. */
 static double kept_share(const struct verdict_evidence *evidence, const struct curve *curve)
 {
@@ -108,30 +161,76 @@ static double kept_share(const struct verdict_evidence *evidence, const struct c
 }
 
 /*
- * Of estimates: how fast blocks that are still there came since survival_age_s ago, over how fast
- * they came before that. Both are of the same sample, which knows when each block was born: what
- * makes the curve of an estimate uncertain cancels out.
+ * How fast blocks that are still there came since survival_age_s ago, over how fast they came
+ * before that. Both are of one look at the same blocks, whose ages are known: what makes the curve
+ * of an estimate uncertain cancels out. @deviation: the standard error of its logarithm, were
+ * blocks independent.
  */
-static double survivors_pace(const struct verdict_evidence *evidence)
+static double survivors_pace(const struct verdict_evidence *evidence, double *deviation)
 {
 	double late_s = evidence->survival_age_s;
 	double early_s = evidence->times[evidence->count - 1] - late_s;
 	double late = evidence->outstanding_blocks - evidence->old_live_blocks;
 
+	*deviation = INFINITY;
 	if (late_s <= 0 || early_s <= 0)
 		return 0;
 	if (evidence->old_live_blocks <= 0)
 		return INFINITY;
+	if (late > 0)
+		*deviation = sqrt(1 / late + 1 / evidence->old_live_blocks);
 	return late / late_s / (evidence->old_live_blocks / early_s);
+}
+
+/* Ever fewer stay, interval by interval: what a cache does whose keys come back. */
+static bool fills_up(const struct verdict_evidence *evidence, const struct curve *curve)
+{
+	double deviation, pace = survivors_pace(evidence, &deviation);
+
+	return evidence->survival_known && pace < SLOWING_PACE &&
+	       log(pace) < -QUANTILE_99 * deviation && curve->gains_fall;
+}
+
+/* Of what is known block by block: fewer stay than before, and not by chance. */
+static bool slows_down_surely(const struct verdict_evidence *evidence, const struct curve *curve)
+{
+	double deviation, pace = survivors_pace(evidence, &deviation);
+	double expected = (double)evidence->outstanding_blocks / MAX(curve->rise_count, 1);
+
+	if (curve->recent_gain < SLOWING_GAIN * curve->first_slope * curve->recent_s)
+		return true;
+	/* It may have stopped just now. */
+	if (expected >= TELLING_BLOCKS && curve->last_gain < PAUSE * curve->slope &&
+	    curve->last_gain < curve->least_gain)
+		return true;
+	return pace < SLOW_PACE && log(pace) < -QUANTILE_99 * deviation;
+}
+
+static bool slows_down(const struct curve *curve)
+{
+	return curve->last_slope < SLOWING_SLOPE * curve->first_slope ||
+	       curve->recent_gain < SLOWING_GAIN * curve->first_slope * curve->recent_s;
 }
 
 /* What is asked of estimates, whose curves are too rough for slows_down(). */
 static bool is_leak_by_sample(const struct verdict_evidence *evidence, const struct curve *curve)
 {
-	return evidence->intervals >= MIN_INTERVALS_OF_ESTIMATES &&
+	double deviation;
+
+	return evidence->survival_known &&
+	       evidence->values[evidence->count - 1] >= LEAST_SHARE * evidence->all_bytes &&
+	       evidence->intervals >= MIN_INTERVALS_OF_ESTIMATES &&
 	       curve->whole.p_up <= SIGNIFICANT_OF_ESTIMATES &&
-	       survivors_pace(evidence) >= LEAST_PACE &&
+	       survivors_pace(evidence, &deviation) >= LEAST_PACE &&
 	       curve->largest_gain <= LARGEST_STEP * curve->gain;
+}
+
+/* As much as the site holds may be garbage in cycles, which the collector has not looked at yet. */
+static bool may_be_garbage(const struct verdict_evidence *evidence)
+{
+	return evidence->uncollected >= FEW_OBJECTS &&
+	       evidence->uncollected * BLOCKS_OF_OBJECT >= evidence->outstanding_blocks &&
+	       evidence->times[evidence->count - 1] < LONGEST_WAIT_S;
 }
 
 static bool is_leak(const struct verdict_evidence *evidence, const struct curve *curve,
@@ -139,27 +238,33 @@ static bool is_leak(const struct verdict_evidence *evidence, const struct curve 
 {
 	double last = evidence->values[evidence->count - 1], p = curve->whole.p_up;
 	bool known = evidence->survival_known && evidence->held_blocks > 0;
-	double kept = known ? kept_share(evidence, curve) : 1;
+	double kept = known ? kept_share(evidence, curve) : 1, deviation;
 
+	if (curve->rise_s < LEAST_RISE_S || curve->rise_grown < MIN_GROWN ||
+	    curve->rise_grown < GROWN_SHARE * curve->rise_count || curve->rise < LEAST_RISE_BYTES)
+		return false;
 	if (!(curve->rise >= LARGE_RISE * last) && !(p < BEYOND_DOUBT))
 		return false;
-	if (curve->largest_fall > LET_GO * curve->peak)
+	if (curve->largest_fall > LET_GO * curve->peak || may_be_garbage(evidence))
 		return false;
-	if (evidence->estimated && known) {
+	if (fills_up(evidence, curve))
+		return false;
+	if (evidence->estimated) {
 		if (!is_leak_by_sample(evidence, curve))
 			return false;
 		/* As many old ones as if none had gone. */
-		if (survivors_pace(evidence) < MOST_PACE)
+		if (survivors_pace(evidence, &deviation) <
+		    (evidence->observed_fraction < NEARLY_ALL ? MOST_PACE : SAME_PACE))
 			kept = 1;
-	} else if (slows_down(curve)) {
+	} else if (known ? slows_down_surely(evidence, curve) : slows_down(curve)) {
 		return false;
 	}
 	if (known ? kept < KEPT
 		  : evidence->intervals < MIN_INTERVALS_WITHOUT_SURVIVAL || !(p < BEYOND_DOUBT))
 		return false;
 	*confidence = (1 - p) * kept * (1 - exp2(-(double)evidence->intervals_grown));
-	*confidence = CLAMP(*confidence, 0, known ? 0.99 : 0.9);
-	return true;
+	*confidence = CLAMP(*confidence, 0, known ? 0.99 : SURE_ENOUGH);
+	return *confidence >= SURE_ENOUGH;
 }
 
 struct verdict_result verdict_decide(const struct verdict_evidence *evidence)
@@ -172,6 +277,7 @@ struct verdict_result verdict_decide(const struct verdict_evidence *evidence)
 		return few_intervals(evidence);
 	last = evidence->values[evidence->count - 1];
 	curve = curve_measure(evidence->times + 1, evidence->values + 1, evidence->count - 1);
+	measure_rise(&curve, evidence->times, evidence->values, evidence->count);
 	if (is_shrinking(&curve, last)) {
 		result.verdict = VERDICT_SHRINKING;
 		p = MIN(curve.whole.p_down, curve.last_half.p_down);

@@ -14,29 +14,42 @@
  *   tenth of that of the first half, and so is the gain over the last third (at least three
  * intervals).
  * - leak: growing, and all of
+ *     - it has risen for 45 s, through at least 4 intervals and two in five of all since then, and
+ *       by 16 KiB or more;
  *     - the rise is large (at least a quarter of what is outstanding) or beyond doubt (p < 0.001);
- *     - it does not slow down: the slope of the last half is at least 60 % of that of the first,
- * the gain of the last third at least a quarter of what that slope promises;
  *     - it was never let go: no fall from a peak by more than 30 % of the highest value, which is
  *       what a sawtooth, a batch or a queue that drains does;
  *     - old blocks stay: at least 80 % of those that were outstanding survival_age_s ago are still
  *       there, or as many as the rising part of the curve had by then (the rest is working memory
  *       that comes and goes). When nothing is known of old blocks, 8 intervals and p < 0.001
- * instead.
- *   Of estimates, whose curves are rough, instead of how the curve slows down:
+ *       instead;
+ *     - it does not fill up: blocks that stay did not come clearly slower in the last
+ *       survival_age_s than before (pace below 85 % and not by chance, at 1 %) while the gains of
+ *       the intervals fall (Student's test of their slope, or Mann-Kendall). With fewer than 5
+ *       gains, they are taken to fall;
+ *     - it is not garbage in cycles: the cyclic collector ran within survival_age_s and left it,
+ *       is switched off, or has fewer objects to look at than could hold so many blocks (50 each).
+ *       After five minutes without a collection this counts no longer.
+ *   Of what is known block by block also: that pace is not below 70 % (at 1 %), the gain of the
+ *   last third is at least a quarter of what the first half promises, and the last gain is not both
+ *   the smallest and less than a fifth of the mean.
+ *   Of estimates, whose curves are rough, instead:
  *     - at least 6 intervals and p <= 0.01;
- *     - the surviving blocks that came in the last survival_age_s came at least 45 % as fast as
- *       those before, by one and the same sample; up to twice as fast counts as old blocks kept;
- *     - no single interval holds more than 60 % of the rise.
+ *     - that pace is at least 45 %; up to twice as fast counts as old blocks kept (1.4 times where
+ *       nine tenths were seen);
+ *     - no single interval holds more than 60 % of the rise;
+ *     - at least 1 % of all that is outstanding: of thousands of sites some look like anything.
+ *   And it is 0.9 sure.
  * - steady: everything else.
  *
  * A cache on its way to its limit, at a constant pace and without evictions, is a leak by every
- * sign there is until it slows down; so is the first rise of a sawtooth.
+ * sign there is until it slows down; so is the first rise of a sawtooth longer than a minute that
+ * nothing explains.
  *
  * tests/unit/test_verdict_sampled.c: of 200 simulated minutes with a leak of 200 blocks a second,
- * 0.7 % of them seen, 193 end with `leak` (all 200 with 4 % seen); of 200 each with a full cache, a
- * full queue, a sawtooth, warm-ups and one large load at most one is ever called a leak, and none
- * at the end.
+ * 0.7 % of them seen, 191 end with `leak` (198 with 4 % seen); of 200 each with a full cache, a
+ * full queue, a sawtooth, warm-ups and one large load none is ever called a leak.
+ * docs/cases.md has what real programs get.
  *
  * Confidence of `leak`: (1 - p) x the share of old blocks kept x (1 - 2^-intervals grown), at most
  * 0.99 (0.9 when nothing is known of old blocks): as if every second growth that looks like a leak
@@ -61,7 +74,14 @@ struct verdict_evidence {
 	double held_blocks;	/* outstanding survival_age_s ago; 0 or less: unknown */
 	double old_live_blocks; /* of those, still there */
 	bool survival_known;
-	bool estimated; /* the values are estimates from samples */
+	bool estimated;		  /* the values are estimates from samples */
+	double observed_fraction; /* of the time, for the site's family */
+	/*
+	 * Objects that the cyclic collector has yet to look at, when it has not run for as long as
+	 * survival_age_s: so many may be garbage. 0: it has, it is switched off, or who knows.
+	 */
+	double uncollected;
+	double all_bytes; /* outstanding at all sites together */
 };
 
 struct verdict_result {
