@@ -5,7 +5,9 @@
 
 const struct report_writer *report_writer_find(const char *name)
 {
-	static const struct report_writer *const writers[] = { &text_writer, &json_writer };
+	static const struct report_writer *const writers[] = {
+		&text_writer, &json_writer, &folded_writer, &pprof_writer, &prometheus_writer,
+	};
 	size_t i;
 
 	for (i = 0; i < G_N_ELEMENTS(writers); i++) {

@@ -2,9 +2,11 @@
 /* NDJSON to the letter of CLI.md and docs/report.schema.json: one object a line, keys in that
  * order. */
 #include <jansson.h>
-#include <math.h>
 #include <string.h>
 
+#include "report/json_memory.h"
+#include "report/json_values.h"
+#include "report/target.h"
 #include "report/writer.h"
 
 #define SCHEMA "pyleak/1"
@@ -12,51 +14,6 @@
 /* 12 digits: more than any figure here is good for, and 1.4 is not written as 1.3999999999999999.
  */
 #define DUMP_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(12))
-
-/* Any bytes: paths and names come from the target. JSON is UTF-8, so what is not becomes U+FFFD. */
-static json_t *text_value(const char *text)
-{
-	g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
-
-	return json_string(valid);
-}
-
-static json_t *nullable_text_value(const char *text)
-{
-	return text ? text_value(text) : json_null();
-}
-
-/* JSON has no word for NaN and infinity. */
-static json_t *real_value(double number)
-{
-	return json_real(isfinite(number) ? number : 0);
-}
-
-/* For figures of which a negative one means "unknown". */
-static json_t *known_real_value(double number)
-{
-	return isfinite(number) && number >= 0 ? json_real(number) : json_null();
-}
-
-static json_t *count_value(uint64_t number)
-{
-	return json_integer((json_int_t)MIN(number, (uint64_t)INT64_MAX));
-}
-
-/* RFC 3339 in UTC, to the millisecond. */
-static json_t *time_value(int64_t time_us)
-{
-	g_autoptr(GDateTime) seconds = g_date_time_new_from_unix_utc(time_us / G_USEC_PER_SEC);
-	g_autoptr(GDateTime) time = NULL;
-	g_autofree char *text = NULL;
-
-	if (seconds)
-		time = g_date_time_add(seconds, time_us % G_USEC_PER_SEC);
-	if (!time)
-		return json_string("1970-01-01T00:00:00.000Z");
-	text = g_date_time_format(time, "%Y-%m-%dT%H:%M:%S");
-	return json_sprintf("%s.%03dZ", text, g_date_time_get_microsecond(time) / 1000);
-}
 
 static json_t *object_new(const char *type)
 {
@@ -77,6 +34,17 @@ static bool write_line(FILE *stream, json_t *object)
 	return !fflush(stream) && written;
 }
 
+static void set_container(json_t *object, const struct report_target *target)
+{
+	bool known = target && target->namespace_pid;
+
+	json_object_set_new(object, "cgroup", nullable_text_value(target ? target->cgroup : NULL));
+	json_object_set_new(object, "container",
+			    nullable_text_value(target ? target->container : NULL));
+	json_object_set_new(object, "namespace_pid",
+			    known ? json_integer(target->namespace_pid) : json_null());
+}
+
 static json_t *target_value(const struct report_target *target)
 {
 	json_t *object = json_object(), *cmdline = json_array(), *python = json_object();
@@ -92,6 +60,7 @@ static json_t *target_value(const struct report_target *target)
 	json_object_set_new(object, "exe", text_value(target->exe));
 	json_object_set_new(object, "python", python);
 	json_object_set_new(object, "allocator", nullable_text_value(target->allocator));
+	set_container(object, target);
 	return object;
 }
 
@@ -156,6 +125,7 @@ static json_t *tracing_value(const struct report *report)
 	json_object_set_new(object, "lost", lost);
 	json_object_set_new(object, "coverage", known_real_value(report->coverage));
 	json_object_set_new(object, "coverage_blocks", count_value(report->coverage_blocks));
+	json_object_set_new(object, "budget_scale", real_value(report->budget_scale));
 	return object;
 }
 
@@ -186,6 +156,10 @@ static void add_evidence(json_t *object, const struct site *site)
 	json_object_set_new(object, "lead", json_integer(site->lead));
 	json_object_set_new(object, "source", nullable_text_value(site->source));
 	json_object_set_new(object, "truncated", json_boolean(site->stack.truncated));
+	json_object_set_new(object, "sure_growth_bytes", json_integer(site->sure_growth_bytes));
+	json_object_set_new(object, "growth_share", known_real_value(site->growth_share));
+	json_object_set_new(object, "outstanding_share", known_real_value(site->outstanding_share));
+	json_object_set_new(object, "stacks", json_integer(site->stacks));
 	json_object_set_new(object, "interval_growth_bytes",
 			    json_integer(site->interval_growth_bytes));
 	json_object_set_new(object, "intervals", json_integer(site->intervals));
@@ -193,6 +167,24 @@ static void add_evidence(json_t *object, const struct site *site)
 	json_object_set_new(object, "survival", known_real_value(site->survival));
 	json_object_set_new(object, "survival_age_s", real_value(site->survival_age_s));
 	json_object_set_new(object, "retention", known_real_value(site->retention));
+	json_object_set_new(object, "alloc_bytes", json_integer(site->alloc_bytes));
+	json_object_set_new(object, "alloc_blocks", json_integer(site->alloc_blocks));
+}
+
+static json_t *types_value(const struct site *site)
+{
+	json_t *types = json_array();
+
+	for (guint i = 0; site->types && i < site->types->len; i++) {
+		const struct site_type *type = &g_array_index(site->types, struct site_type, i);
+		json_t *item = json_object();
+
+		json_object_set_new(item, "name", text_value(type->name));
+		json_object_set_new(item, "blocks", json_integer(type->blocks));
+		json_object_set_new(item, "bytes", json_integer(type->bytes));
+		json_array_append_new(types, item);
+	}
+	return types;
 }
 
 static json_t *site_value(const struct site *site, guint rank)
@@ -219,16 +211,21 @@ static json_t *site_value(const struct site *site, guint rank)
 	json_object_set_new(object, "estimated", json_boolean(site->estimated));
 	json_object_set_new(object, "stack", stack);
 	add_evidence(object, site);
+	json_object_set_new(object, "types", types_value(site));
 	return object;
 }
 
-static json_t *process_value(const struct report *report)
+static json_t *process_value(const struct report_header *header, const struct report *report)
 {
 	json_t *object = json_object();
 
 	json_object_set_new(object, "rss_bytes", count_value(report->rss_bytes));
 	json_object_set_new(object, "rss_growth_bytes", json_integer(report->rss_growth_bytes));
 	json_object_set_new(object, "threads", json_integer(report->threads));
+	set_container(object, report_target_of(header, report));
+	if (report->host)
+		json_object_set_new(object, "trend_bytes_per_s",
+				    real_value(report->trend_bytes_per_s));
 	return object;
 }
 
@@ -250,7 +247,6 @@ static bool json_report(FILE *stream, const struct report_style *style,
 	guint i;
 
 	(void)style;
-	(void)header;
 	for (i = 0; report->sites && i < report->sites->len; i++)
 		json_array_append_new(
 			sites, site_value(&g_array_index(report->sites, struct site, i), i + 1));
@@ -261,13 +257,22 @@ static bool json_report(FILE *stream, const struct report_style *style,
 	json_object_set_new(object, "pid", json_integer(report->pid));
 	json_object_set_new(object, "elapsed_s", real_value(report->elapsed_s));
 	json_object_set_new(object, "interval_s", real_value(report->interval_s));
-	json_object_set_new(object, "process", process_value(report));
+	json_object_set_new(object, "process", process_value(header, report));
 	json_object_set_new(object, "tracing", tracing_value(report));
 	json_object_set_new(object, "totals", totals_value(report));
 	json_object_set_new(object, "sites", sites);
+	if (report->memory.known)
+		json_object_set_new(object, "memory", json_memory(report));
+	json_object_set_new(object, "group_by", json_string(group_by_name(report->group_by)));
 	json_object_set_new(object, "sites_total", json_integer(report->sites_total));
 	json_object_set_new(object, "last", json_boolean(report->last));
 	json_object_set_new(object, "notes", notes);
+	json_object_set_new(object, "parent_pid",
+			    report->parent_pid ? json_integer(report->parent_pid) : json_null());
+	if (report->target)
+		json_object_set_new(object, "target", target_value(report->target));
+	json_object_set_new(object, "state",
+			    json_string(report->watched_only ? "watched" : "traced"));
 	return write_line(stream, object);
 }
 
@@ -281,4 +286,9 @@ static bool json_end(FILE *stream, const struct report_style *style, const struc
 	return write_line(stream, object);
 }
 
-const struct report_writer json_writer = { "json", json_header, json_report, json_end };
+const struct report_writer json_writer = {
+	.name = "json",
+	.header = json_header,
+	.report = json_report,
+	.end = json_end,
+};

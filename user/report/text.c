@@ -4,7 +4,11 @@
 #include <string.h>
 
 #include "report/line.h"
+#include "report/target.h"
+#include "report/text_memory.h"
+#include "report/text_overview.h"
 #include "report/text_stack.h"
+#include "report/text_types.h"
 #include "report/units.h"
 #include "report/writer.h"
 
@@ -15,10 +19,15 @@ enum {
 	AGE_COLUMN = 62,
 	MIN_WIDTH = 60,
 	MAX_WIDTH = 120,
+	/* Characters of a container's id, and how many of them Docker shows. */
+	LONG_ID = 64,
+	SHORT_ID = 12,
 };
 
 /* Below this the report says how many allocations no site saw (DESIGN.md, "Coverage"). */
 static const double FULL_COVERAGE = 0.99;
+/* A smaller part of the whole is not worth a word. */
+static const double LEAST_SHARE = 0.005;
 /* From here on a site's blocks are said to stay. */
 static const double MOST = 0.8;
 
@@ -31,44 +40,10 @@ static bool text_header(FILE *stream, const struct report_style *style,
 	return !fflush(stream);
 }
 
-static const struct report_target *find_target(const struct report_header *header, int32_t pid)
-{
-	guint i;
-
-	for (i = 0; header && header->targets && i < header->targets->len; i++) {
-		const struct report_target *target = g_ptr_array_index(header->targets, i);
-
-		if (target->pid == pid)
-			return target;
-	}
-	return NULL;
-}
-
-/* What people call the program: the script, "-m module", "-c", else the executable. */
-static char *program_name(const struct report_target *target)
-{
-	char **argument = target->cmdline;
-
-	if (argument && *argument)
-		argument++;
-	for (; argument && *argument; argument++) {
-		if (!strcmp(*argument, "-m") && argument[1])
-			return g_strdup_printf("-m %s", argument[1]);
-		if (!strcmp(*argument, "-c"))
-			return g_strdup("-c");
-		/* Options with a value of their own (python --help). */
-		if ((!strcmp(*argument, "-W") || !strcmp(*argument, "-X")) && argument[1])
-			argument++;
-		else if (**argument != '-' && **argument)
-			return g_strdup(*argument);
-	}
-	return g_strdup(target->exe ? target->exe : "?");
-}
-
 static void write_title(struct line *line, const struct report_header *header,
 			const struct report *report)
 {
-	const struct report_target *target = find_target(header, report->pid);
+	const struct report_target *target = report_target_of(header, report);
 	g_autofree char *elapsed = units_duration(report->elapsed_s);
 	g_autofree char *program = NULL, *cut = NULL;
 	unsigned int room;
@@ -78,7 +53,7 @@ static void write_title(struct line *line, const struct report_header *header,
 	if (target) {
 		line_addf(line, COLOUR_NONE, "   python %s   ",
 			  target->python_version ? target->python_version : "?");
-		program = program_name(target);
+		program = report_target_program(target);
 		room = line->width - MIN(line->width, line->used + 3 + strlen(elapsed));
 		cut = text_cut_left(program, room);
 		line_add(line, COLOUR_NONE, cut);
@@ -132,10 +107,28 @@ static char *describe_families(const struct report *report)
 	return g_string_free(text, FALSE);
 }
 
+/* Only where there is one: every process has a control group. */
+static void write_container(struct line *line, const struct report_target *target)
+{
+	bool inside = target->namespace_pid && target->namespace_pid != target->pid;
+
+	if (!target->container && !inside)
+		return;
+	if (target->container)
+		line_addf(line, COLOUR_NONE, "container %.*s",
+			  strlen(target->container) < LONG_ID ? -1 : SHORT_ID, target->container);
+	else
+		line_addf(line, COLOUR_NONE, "control group %s",
+			  target->cgroup ? target->cgroup : "?");
+	if (inside)
+		line_addf(line, COLOUR_NONE, "   pid %d inside", target->namespace_pid);
+	line_end(line);
+}
+
 static void write_process(struct line *line, const struct report_header *header,
 			  const struct report *report)
 {
-	const struct report_target *target = find_target(header, report->pid);
+	const struct report_target *target = report_target_of(header, report);
 	double per_s = report->elapsed_s > 0 ? report->rss_growth_bytes / report->elapsed_s : 0;
 	g_autofree char *rss = units_bytes(report->rss_bytes, false);
 	g_autofree char *rate = units_rate(per_s);
@@ -149,6 +142,22 @@ static void write_process(struct line *line, const struct report_header *header,
 		line_addf(line, COLOUR_NONE, "objects come from %s", target->allocator);
 		line_end(line);
 	}
+	if (target)
+		write_container(line, target);
+}
+
+/* What a site is, where that is not a whole stack. */
+static void write_grouping(struct line *line, const struct report *report)
+{
+	static const char *const sentences[] = {
+		[GROUP_BY_LINE] = "by line: the program's own that led to the memory",
+		[GROUP_BY_FUNCTION] = "by function: the program's own that led to the memory",
+		[GROUP_BY_FILE] = "by file: the program's own that led to the memory",
+		[GROUP_BY_MODULE] = "by module: a folder of the program, or a library's package",
+	};
+
+	if ((size_t)report->group_by < G_N_ELEMENTS(sentences) && sentences[report->group_by])
+		line_paragraph(line, 0, sentences[report->group_by]);
 }
 
 static void write_verdict(struct line *line, const struct site *site)
@@ -167,9 +176,25 @@ static void write_verdict(struct line *line, const struct site *site)
 	}
 }
 
+/* "43 % of all growth, 12 % of all that is outstanding" */
+static void add_share(GString *text, const struct site *site)
+{
+	const char *between = text->len ? ". " : "";
+
+	if (site->growth_share >= LEAST_SHARE) {
+		g_string_append_printf(text, "%s%.0f %% of all growth", between,
+				       100 * site->growth_share);
+		between = ", ";
+	}
+	if (site->outstanding_share >= LEAST_SHARE)
+		g_string_append_printf(text, "%s%.0f %% of all that is outstanding", between,
+				       100 * site->outstanding_share);
+}
+
 static void write_evidence(struct line *line, const struct site *site, bool verbose)
 {
 	g_autofree char *age = units_duration(site->survival_age_s);
+	g_autofree char *types = text_types(site, verbose);
 	GString *text = g_string_new(NULL);
 
 	if (site->intervals > 1)
@@ -185,6 +210,7 @@ static void write_evidence(struct line *line, const struct site *site, bool verb
 		g_string_append_printf(text, "%s%d %% of what was held %s ago is still there",
 				       text->len ? "; " : "", (int)floor(100 * site->retention),
 				       age);
+	add_share(text, site);
 	if (verbose) {
 		g_autofree char *low = units_rate(site->growth_bytes_per_s_low);
 		g_autofree char *high = units_rate(site->growth_bytes_per_s_high);
@@ -193,10 +219,11 @@ static void write_evidence(struct line *line, const struct site *site, bool verb
 			text, "%sgrowth %s to %s (95 %%); %s; id %016" G_GINT64_MODIFIER "x",
 			text->len ? "; " : "", low, high, family_name(site->family), site->id);
 	}
-	if (text->len) {
+	if (text->len)
 		g_string_append_c(text, '.');
+	g_string_prepend(text, types);
+	if (text->len)
 		line_paragraph(line, INDENT, text->str);
-	}
 	g_string_free(text, TRUE);
 }
 
@@ -274,9 +301,14 @@ static bool text_report(FILE *stream, const struct report_style *style,
 	struct line line;
 	guint i;
 
+	/* A line of the overview says all there is. */
+	if (report->watched_only)
+		return true;
 	line_init(&line, stream, CLAMP(style->width, MIN_WIDTH, MAX_WIDTH), style->colour);
 	write_title(&line, header, report);
 	write_process(&line, header, report);
+	text_memory_write(&line, report);
+	write_grouping(&line, report);
 	line_end(&line);
 	for (i = 0; i < report->sites->len; i++)
 		write_site(&line, report, i, style->verbose);
@@ -294,6 +326,8 @@ static bool text_report(FILE *stream, const struct report_style *style,
 	for (i = 0; report->notes && i < report->notes->len; i++)
 		line_paragraph(&line, 0, g_ptr_array_index(report->notes, i));
 	write_missed(&line, report);
+	if (report->last)
+		text_memory_curve_write(&line, report, style->unicode);
 	line_end(&line);
 	line_deinit(&line);
 	return !fflush(stream) && !ferror(stream);
@@ -323,4 +357,10 @@ static bool text_end(FILE *stream, const struct report_style *style, const struc
 	return !fflush(stream) && !ferror(stream);
 }
 
-const struct report_writer text_writer = { "text", text_header, text_report, text_end };
+const struct report_writer text_writer = {
+	.name = "text",
+	.header = text_header,
+	.report = text_report,
+	.end = text_end,
+	.overview = text_overview,
+};

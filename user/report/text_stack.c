@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "report/text_stack.h"
 
+#include <string.h>
+
 #include "analyse/lead.h"
 
 enum {
@@ -12,6 +14,16 @@ enum {
 	MIN_LEAD_FUNCTION = 14, /* columns kept for the function beside a long path */
 };
 
+/* "_umath.cpython-311-x86_64-linux-gnu.so" as "_umath.so": the rest is the same for all of them. */
+static char *short_module(const char *module)
+{
+	const char *tag = strstr(module, ".cpython-"), *end = tag ? strrchr(tag, '.') : NULL;
+
+	if (!tag || end == tag)
+		return g_strdup(module);
+	return g_strdup_printf("%.*s%s", (int)(tag - module), module, end);
+}
+
 /* "…/shop/app.py:8": library files from the library's folder on, the user's own whole. */
 static char *frame_location(const struct frame *frame)
 {
@@ -19,7 +31,7 @@ static char *frame_location(const struct frame *frame)
 	const char *file = below && *below ? below : frame->file;
 
 	if (frame->kind == FRAME_NATIVE && frame->module)
-		file = frame->module;
+		return short_module(frame->module);
 	if (!file || !*file)
 		file = "?";
 	if (frame->kind == FRAME_PYTHON && frame->line > 0)
@@ -29,6 +41,11 @@ static char *frame_location(const struct frame *frame)
 
 static char *frame_function(const struct frame *frame)
 {
+	/* A function without a symbol is called by its module, which stands beside it. */
+	if (frame->function && frame->kind == FRAME_NATIVE && frame->module &&
+	    g_str_has_prefix(frame->function, frame->module) &&
+	    frame->function[strlen(frame->module)] == '+')
+		return g_strdup(frame->function + strlen(frame->module));
 	if (frame->function)
 		return g_strdup(frame->function);
 	if (frame->kind == FRAME_NATIVE && frame->offset)
