@@ -47,11 +47,15 @@ void options_describe(const struct options *options, GPtrArray *names, GPtrArray
 		json_t *value;
 	} pairs[] = {
 		{ "pid", pids_value(options->pids) },
+		{ "all", json_boolean(options->whole_host) },
+		{ "match", text_value(options->filter.pattern) },
+		{ "cgroup", text_value(options->filter.cgroup) },
+		{ "user", text_value(options->filter.user) },
 		{ "command", strings_value(options->command) },
 		{ "interval", json_real(options->interval_s) },
 		{ "duration", limit_value(options->duration_s) },
 		{ "count", options->count ? json_integer(options->count) : json_null() },
-		{ "top", json_integer(analysis->top) },
+		{ "top", json_integer(options->top) },
 		{ "exact", json_boolean(options->exact) },
 		{ "overhead", json_real(options->overhead_pct) },
 		{ "burst", json_real(options->burst_ms) },

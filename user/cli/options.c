@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "cli/values.h"
+#include "serve/address.h"
 
 /* Keys of options without a short name lie above the characters. */
 enum {
@@ -28,11 +29,17 @@ enum {
 	KEY_MERGE_CHILDREN,
 	KEY_MAX_MEMORY,
 	KEY_FAIL_ON_LEAK,
+	KEY_LISTEN,
 };
+
+/* Of one process, in a profile. The rest is one entry. */
+enum { PROFILE_SITES = 2000 };
+/* Sites of each of a whole host's processes in a text report, unless told otherwise. */
+enum { HOST_TOP = 3 };
 
 static const struct argp_option table[] = {
 	{ "pid", 'p', "PID[,PID...]", 0, "Trace these running processes", 1 },
-	{ "all", 'a', NULL, 0, "Every Python process on the host (not in this version)", 1 },
+	{ "all", 'a', NULL, 0, "Every Python process on the host", 1 },
 	{ "interval", 'i', "SEC", 0, "Time between reports (10)", 2 },
 	{ "duration", 'd', "SEC", 0, "Stop after SEC, with a last report", 2 },
 	{ "count", 'n', "N", 0, "Stop after N reports", 2 },
@@ -45,18 +52,20 @@ static const struct argp_option table[] = {
 	{ "group-by", KEY_GROUP_BY, "KEY", 0, "stack, line, function, file, module (stack)", 4 },
 	{ "sort", KEY_SORT, "KEY", 0, "growth, bytes, blocks, rate (growth)", 4 },
 	{ "native", KEY_NATIVE, "MODE", 0,
-	  "Native frames: off, leaf (leaf); full is not in this version", 4 },
+	  "Native frames: off, leaf (below the Python line), full (leaf)", 4 },
 	{ "include", KEY_INCLUDE, "PAT", 0, "Files that may lead a site (glob; may be repeated)",
 	  4 },
 	{ "exclude", KEY_EXCLUDE, "PAT", 0, "Files that may not lead a site", 4 },
-	{ "match", KEY_MATCH, "RE", 0, "With -a: by command line (not in this version)", 5 },
-	{ "cgroup", KEY_CGROUP, "PATH", 0, "With -a: by control group (not in this version)", 5 },
-	{ "user", KEY_USER, "NAME", 0, "With -a: by user (not in this version)", 5 },
+	{ "match", KEY_MATCH, "RE", 0, "With -a: by command line (regular expression)", 5 },
+	{ "cgroup", KEY_CGROUP, "PATH", 0, "With -a: by control group", 5 },
+	{ "user", KEY_USER, "NAME", 0, "With -a: by user", 5 },
 	{ "merge-children", KEY_MERGE_CHILDREN, NULL, 0,
 	  "Sum the sites of identical workers (not in this version)", 5 },
-	{ "format", 'f', "FMT", 0, "text or json (text)", 6 },
+	{ "format", 'f', "FMT", 0, "text, json, folded, pprof, prometheus (text)", 6 },
 	{ "json", 'j', NULL, 0, "Same as --format json", 6 },
 	{ "output", 'o', "FILE", 0, "Write reports to FILE", 6 },
+	{ "listen", KEY_LISTEN, "ADDR:PORT", 0,
+	  "With serve: where to answer (" SERVE_DEFAULT_ADDRESS ")", 6 },
 	{ "max-memory", KEY_MAX_MEMORY, "SIZE", 0,
 	  "Most that pyleak itself may use, kernel maps included (256M)", 7 },
 	{ "fail-on-leak", KEY_FAIL_ON_LEAK, NULL, 0,
@@ -71,7 +80,7 @@ static const struct argp_option table[] = {
 struct parser {
 	struct options *options;
 	GPtrArray *include, *exclude; /* of char *; become NULL-terminated */
-	bool whole_host;	      /* -a or serve: no pid is missing */
+	bool top_told;
 	char *unsupported; /* the first that this version refuses; usage errors go first */
 	GError *error;
 };
@@ -102,16 +111,21 @@ static error_t refuse(struct parser *parser, const char *what, const char *inste
 
 static error_t parse_format(struct parser *parser, const char *name)
 {
-	static const char *const later[] = { "folded", "pprof", "html", "prometheus", NULL };
+	static const char *const later[] = { "html", NULL };
 	g_autofree char *what = NULL;
 
-	parser->options->writer = report_writer_find(name);
-	if (parser->options->writer)
+	const struct report_writer *writer = report_writer_find(name);
+
+	if (writer) {
+		parser->options->writer = writer;
 		return 0;
+	}
 	if (!g_strv_contains(later, name))
-		return usage_error(parser, "--format needs text or json, not '%s'", name);
+		return usage_error(
+			parser, "--format needs text, json, folded, pprof or prometheus, not '%s'",
+			name);
 	what = g_strdup_printf("--format %s", name);
-	return refuse(parser, what, "use text or json");
+	return refuse(parser, what, "use text, json, folded, pprof or prometheus");
 }
 
 static error_t parse_native(struct parser *parser, const char *name)
@@ -122,7 +136,7 @@ static error_t parse_native(struct parser *parser, const char *name)
 	if (!value_choice(name, "--native", modes, &mode, &parser->error))
 		return EINVAL;
 	parser->options->native = mode;
-	return mode == NATIVE_FULL ? refuse(parser, "--native full", "use leaf or off") : 0;
+	return 0;
 }
 
 static error_t parse_choice(struct parser *parser, int key, const char *text)
@@ -179,6 +193,7 @@ static error_t parse_number(struct parser *parser, int key, const char *text)
 		valid = value_count(text, "--top", UINT32_MAX, &top, error);
 		if (valid)
 			options->analysis.top = top;
+		parser->top_told = true;
 		break;
 	case KEY_MAX_MEMORY:
 		valid = value_size(text, "--max-memory", &options->max_memory, error);
@@ -200,10 +215,8 @@ static error_t parse_argument(struct parser *parser, struct argp_state *state)
 		return 0;
 	}
 	if (!strcmp(argument, "serve")) {
-		/* Its own options (--listen) are unknown here: they must not hide the reason. */
-		parser->whole_host = true;
-		state->next = state->argc;
-		return refuse(parser, "serve", "use -p PID, with -j for JSON");
+		parser->options->serve = true;
+		return 0;
 	}
 	return usage_error(parser,
 			   "'%s' is not an option: use -p PID for a process, or -- %s for a "
@@ -215,9 +228,11 @@ static void print_and_exit(bool help)
 {
 	static const char doc[] =
 		"Finds memory leaks in running CPython processes, from outside.\v"
-		"Needs root. The manual page, pyleak(1), says what a report means.";
-	const struct argp argp = { table, NULL, "-p PID[,PID...]\n-- CMD [ARG...]", doc, NULL,
-				   NULL,  NULL };
+		"Needs root, or the capabilities that pyleak(1) names. It also says what a report "
+		"means.";
+	static const char usage[] =
+		"-p PID[,PID...]\n-a\n-- CMD [ARG...]\nserve -a|-p PID [--listen ADDR:PORT]";
+	const struct argp argp = { table, NULL, usage, doc, NULL, NULL, NULL };
 	char name[] = "pyleak";
 
 	if (help)
@@ -236,14 +251,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case 'p':
 		return value_pids(text, options->pids, &parser->error) ? 0 : EINVAL;
 	case 'a':
-		parser->whole_host = true;
-		return refuse(parser, "-a", "name the processes with -p PID,PID");
+		options->whole_host = true;
+		return 0;
 	case KEY_MATCH:
-		return refuse(parser, "--match", "name the processes with -p PID,PID");
+		return filter_set_match(&options->filter, text, &parser->error) ? 0 : EINVAL;
 	case KEY_CGROUP:
-		return refuse(parser, "--cgroup", "name the processes with -p PID,PID");
+		return filter_set_cgroup(&options->filter, text, &parser->error) ? 0 : EINVAL;
 	case KEY_USER:
-		return refuse(parser, "--user", "name the processes with -p PID,PID");
+		return filter_set_user(&options->filter, text, &parser->error) ? 0 : EINVAL;
 	case KEY_MERGE_CHILDREN:
 		return refuse(parser, "--merge-children", "each process has its own report");
 	case KEY_GROUP_BY:
@@ -271,6 +286,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		g_free(options->output);
 		options->output = g_strdup(text);
 		return *text ? 0 : usage_error(parser, "--output needs the name of a file");
+	case KEY_LISTEN:
+		g_free(options->listen);
+		options->listen = g_strdup(text);
+		return 0;
 	case 'v':
 		options->verbose = true;
 		return 0;
@@ -312,7 +331,41 @@ void options_free(struct options *options)
 	g_strfreev(options->analysis.include);
 	g_strfreev(options->analysis.exclude);
 	g_free(options->output);
+	g_free(options->listen);
+	filter_clear(&options->filter);
 	g_free(options);
+}
+
+/* Profiles are of all memory, and sums must be right: more sites than a report shows are kept. */
+static void set_sites(const struct parser *parser)
+{
+	struct options *options = parser->options;
+
+	/* Of many processes, one glance each. */
+	if (options->whole_host && options->writer == &text_writer && !parser->top_told)
+		options->analysis.top = HOST_TOP;
+	options->top = options->analysis.top;
+	if (!options->serve && (!options->writer->whole_stacks || parser->top_told))
+		return;
+	options->analysis.judged = options->top;
+	options->analysis.top = MAX(options->top, PROFILE_SITES);
+	if (!options->serve)
+		options->top = options->analysis.top;
+}
+
+static void check_serve(struct parser *parser)
+{
+	struct options *options = parser->options;
+	struct serve_address address;
+
+	if (!options->serve && options->listen)
+		usage_error(parser, "--listen goes with serve: pyleak serve -p PID --listen %s",
+			    options->listen);
+	else if (options->serve && options->writer != &text_writer && !options->output)
+		usage_error(parser, "serve writes nothing to standard output: add -o FILE to "
+				    "--format, or leave it out");
+	else if (options->listen && !parser->error)
+		serve_address_parse(options->listen, &address, &parser->error);
 }
 
 /* What only the whole command line tells. */
@@ -320,10 +373,22 @@ static void check(struct parser *parser)
 {
 	struct options *options = parser->options;
 
-	if (options->pids->len && options->command)
-		usage_error(parser, "-p and a command after -- exclude each other");
-	else if (!options->pids->len && !options->command && !parser->whole_host)
-		usage_error(parser, "nothing to trace: give -p PID or -- CMD (--help shows all)");
+	guint ways = (options->pids->len > 0) + (options->command != NULL) + options->whole_host;
+
+	if (ways > 1)
+		usage_error(parser, "-p, -a and a command after -- exclude each other");
+	else if (!ways)
+		usage_error(
+			parser,
+			"nothing to trace: give -p PID or -- CMD, or -a for all Python processes");
+	if (filter_is_set(&options->filter) && !options->whole_host)
+		usage_error(parser, "--match, --cgroup and --user choose among all processes: "
+				    "give -a as well");
+	if (options->writer->whole_stacks && options->analysis.group_by != GROUP_BY_STACK)
+		usage_error(parser, "--format %s shows whole stacks: leave out --group-by",
+			    options->writer->name);
+	check_serve(parser);
+	set_sites(parser);
 	if (!parser->error && parser->unsupported)
 		parser->error = g_error_new_literal(PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
 						    parser->unsupported);

@@ -8,12 +8,14 @@
 #include <glib.h>
 
 #include "analyse/analysis.h"
+#include "cli/filter.h"
 #include "report/writer.h"
-
-enum native_mode { NATIVE_OFF, NATIVE_LEAF, NATIVE_FULL };
+#include "symbolize/merge.h"
 
 struct options {
-	GArray *pids;	/* of pid_t, from -p */
+	GArray *pids;	 /* of pid_t, from -p */
+	bool whole_host; /* -a: */
+	struct filter filter;
 	char **command; /* -- CMD ..., NULL-terminated, or NULL */
 	double interval_s;
 	double duration_s; /* 0: until interrupted */
@@ -22,12 +24,15 @@ struct options {
 	bool exact;
 	double burst_ms;
 	double min_age_s;
-	struct analysis_options analysis;
+	uint32_t top;			  /* sites shown */
+	struct analysis_options analysis; /* its top may be more than that, for whole profiles */
 	const struct report_writer *writer;
 	char *output; /* NULL: standard output */
 	enum native_mode native;
 	uint64_t max_memory; /* bytes */
 	bool fail_on_leak;
+	bool serve;   /* answer over HTTP */
+	char *listen; /* ADDR:PORT; NULL: SERVE_DEFAULT_ADDRESS */
 	bool verbose, quiet;
 };
 

@@ -5,49 +5,44 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <glib-unix.h>
 
 #include "base/error.h"
 #include "cli/command.h"
-#include "cli/traced_process.h"
+#include "cli/host.h"
+#include "cli/children.h"
+#include "cli/output.h"
+#include "cli/say.h"
+#include "cli/targets.h"
 #include "collect/stack_events.h"
+#include "trace/link_keeper.h"
+#include "serve/server.h"
 #include "trace/calibrate.h"
 
-enum { WATCH_MS = 100, NARROWEST = 60, WIDEST = 120, USUAL_WIDTH = 80 };
+enum { WATCH_MS = 100 };
 
 struct session {
 	const struct options *options;
 	struct kernel_side *kernel;
 	struct stack_events *events;
-	GPtrArray *targets; /* of struct traced_process * */
-	pid_t command;	    /* started by us; 0: none */
+	struct targets *targets;
+	struct children *children; /* one of the two */
+	struct host *host;
+	pid_t command; /* started by us; 0: none */
 	double trap_ns;
 	struct report_header *header;
-	struct report_style style;
-	FILE *stream;
+	struct output *output;
+	struct server *server; /* NULL: it does not serve */
+	GArray *gone;	       /* of pid_t: their last reports have been written */
 	GMainLoop *loop;
 	uint64_t rounds;    /* of reports */
 	const char *reason; /* why it ended; NULL: it goes on */
-	bool leak;	    /* in the last report of a target */
+	bool leak;	    /* in the last report of a target that has exited, */
+	bool leak_now;	    /* in the latest of one that has not */
 	GError *error;
 };
-
-static void say(const struct session *session, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void say(const struct session *session, const char *format, ...)
-{
-	g_autofree char *text = NULL;
-	va_list arguments;
-
-	if (session->options->quiet)
-		return;
-	va_start(arguments, format);
-	text = g_strdup_vprintf(format, arguments);
-	va_end(arguments);
-	fprintf(stderr, "pyleak: %s\n", text);
-}
 
 static void end_session(struct session *session, const char *reason)
 {
@@ -80,12 +75,14 @@ static void on_stack(void *data, const struct context_event *event, const struct
 {
 	struct session *session = data;
 
-	for (guint i = 0; i < session->targets->len; i++) {
-		struct traced_process *target = session->targets->pdata[i];
+	targets_add_stack(session->targets, event, frames);
+}
 
-		if (traced_process_index(target) == event->target)
-			traced_process_add_stack(target, event, frames);
-	}
+static void on_piece(void *data, const struct stack_piece *piece)
+{
+	struct session *session = data;
+
+	targets_add_piece(session->targets, piece);
 }
 
 static gboolean on_events_ready(gint fd, GIOCondition condition, gpointer data)
@@ -98,38 +95,70 @@ static gboolean on_events_ready(gint fd, GIOCondition condition, gpointer data)
 	return G_SOURCE_CONTINUE;
 }
 
-/* Returns false when writing or reading failed, which ends the session. */
-static bool report_target(struct session *session, struct traced_process *target, bool last)
+static bool has_leak(const struct report *report)
 {
-	const struct options *options = session->options;
-	GError *error = NULL;
-	struct report *report = traced_process_report(target, options->min_age_s, &error);
-	bool written;
-
-	if (!report) {
-		fail_session(session, error);
-		return false;
-	}
-	report->last = last;
 	for (guint i = 0; i < report->sites->len; i++)
-		session->leak |=
-			g_array_index(report->sites, struct site, i).verdict == VERDICT_LEAK;
-	written =
-		options->writer->report(session->stream, &session->style, session->header, report);
+		if (g_array_index(report->sites, struct site, i).verdict == VERDICT_LEAK)
+			return true;
+	return false;
+}
+
+/* Takes @report. Returns false when writing failed, which ends the session. */
+static bool write_report(struct session *session, struct report *report)
+{
+	pid_t pid = report->pid;
+
+	if (report->exited)
+		session->leak |= has_leak(report);
+	else
+		session->leak_now |= has_leak(report);
+	/* Processes that came by themselves may be many: they are not remembered when they go. */
+	if (report->exited && (report->parent_pid || report->host))
+		g_array_append_val(session->gone, pid);
+	if (output_report(session->output, session->header, report))
+		return true;
+	fail_output(session);
+	return false;
+}
+
+static void forget_gone(struct session *session)
+{
+	for (guint i = 0; i < session->gone->len; i++)
+		output_forget(session->output, g_array_index(session->gone, pid_t, i));
+	g_array_set_size(session->gone, 0);
+}
+
+static void free_report(void *report)
+{
 	report_free(report);
-	if (!written)
-		fail_output(session);
-	return written;
 }
 
 static void report_all(struct session *session, bool last)
 {
+	g_autoptr(GPtrArray) reports = g_ptr_array_new_with_free_func(free_report);
+	GError *error = NULL;
+
 	stack_events_consume(session->events);
-	session->leak = false;
-	for (guint i = 0; i < session->targets->len; i++)
-		if (!report_target(session, session->targets->pdata[i], last))
+	session->leak_now = false;
+	if (!targets_report(session->targets, last, reports, &error)) {
+		fail_session(session, error);
+		return;
+	}
+	forget_gone(session);
+	if (session->host) {
+		struct report_overview overview = host_report(session->host, last, reports);
+
+		if (!output_overview(session->output, session->header, &overview)) {
+			fail_output(session);
+			return;
+		}
+	}
+	while (reports->len)
+		if (!write_report(session, g_ptr_array_steal_index(reports, 0)))
 			return;
 	session->rounds++;
+	if (!output_round(session->output, last))
+		fail_output(session);
 }
 
 static gboolean on_interval(gpointer data)
@@ -160,48 +189,54 @@ static gboolean on_signal(gpointer data)
 static gboolean on_watch(gpointer data)
 {
 	struct session *session = data;
-	bool any_alive = false;
+	GError *error = NULL;
 
-	for (guint i = 0; i < session->targets->len; i++) {
-		struct traced_process *target = session->targets->pdata[i];
-
-		traced_process_refresh(target, session->options->min_age_s,
-				       session->options->interval_s);
-		any_alive |= traced_process_is_alive(target);
-		if (!traced_process_has_probes(target)) {
-			fail_session(session, g_error_new(PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
-							  "pyleak-keeper, which holds the probes, "
-							  "was killed: start pyleak again"));
-			return G_SOURCE_CONTINUE;
-		}
+	stack_events_consume(session->events);
+	if (!targets_refresh(session->targets, &error)) {
+		fail_session(session, error);
+		return G_SOURCE_CONTINUE;
 	}
-	if (!any_alive)
+	if (session->host)
+		host_handle(session->host);
+	else
+		children_handle(session->children);
+	if (!link_keeper_is_alive(kernel_side_keeper(session->kernel)))
+		fail_session(session, g_error_new(PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
+						  "pyleak-keeper, which holds the probes, was "
+						  "killed: start pyleak again"));
+	else if (!session->host && !targets_count(session->targets) &&
+		 !children_expected(session->children))
 		end_session(session, "target_exited");
 	return G_SOURCE_CONTINUE;
 }
 
-static unsigned int terminal_width(int fd)
-{
-	struct winsize size;
-
-	if (ioctl(fd, TIOCGWINSZ, &size) || !size.ws_col)
-		return USUAL_WIDTH;
-	return CLAMP(size.ws_col, NARROWEST, WIDEST);
-}
-
 static bool open_output(struct session *session, GError **error)
 {
-	const struct options *options = session->options;
+	session->output = output_open(session->options, error);
+	return session->output;
+}
 
-	session->stream = options->output ? fopen(options->output, "we") : stdout;
-	if (!session->stream) {
-		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot write to %s: %s",
-			    options->output, g_strerror(errno));
+/* Before anything is attached, for the address may be taken. */
+static bool start_server(struct session *session, GError **error)
+{
+	const struct options *options = session->options;
+	const char *where = options->listen ? options->listen : SERVE_DEFAULT_ADDRESS;
+	struct page_options pages = { .top = options->top, .interval_s = options->interval_s };
+	struct serve_address address;
+
+	if (!options->serve)
+		return true;
+	if (!serve_address_parse(where, &address, error))
 		return false;
-	}
-	session->style.width = terminal_width(fileno(session->stream));
-	session->style.colour = isatty(fileno(session->stream)) && !g_getenv("NO_COLOR");
-	session->style.verbose = options->verbose;
+	session->server = server_new(output_latest(session->output), &address, &pages, error);
+	if (!session->server)
+		return false;
+	say(options, "serving http://%s/metrics", where);
+	if (!address.loopback)
+		say(options,
+		    "whoever can reach %s can read the names, files and command lines of "
+		    "what is traced",
+		    where);
 	return true;
 }
 
@@ -216,13 +251,12 @@ static bool write_header(struct session *session, GError **error)
 	header->host = g_strdup(host.nodename);
 	header->kernel = g_strdup(host.release);
 	header->started_us = g_get_real_time();
-	header->targets = g_ptr_array_new();
+	header->targets =
+		session->host ? host_headers(session->host) : targets_headers(session->targets);
 	header->option_names = g_ptr_array_new_with_free_func(g_free);
 	header->option_values = g_ptr_array_new_with_free_func(g_free);
 	options_describe(session->options, header->option_names, header->option_values);
-	for (guint i = 0; i < session->targets->len; i++)
-		g_ptr_array_add(header->targets, traced_process_header(session->targets->pdata[i]));
-	if (session->options->writer->header(session->stream, &session->style, header))
+	if (output_header(session->output, header))
 		return true;
 	g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot write the report: %s",
 		    g_strerror(errno));
@@ -231,30 +265,13 @@ static bool write_header(struct session *session, GError **error)
 
 static bool add_target(struct session *session, pid_t pid, GError **error)
 {
-	const struct options *options = session->options;
-	struct traced_process_options tracing = {
-		.analysis = &options->analysis,
-		.exact = options->exact,
-		.overhead_pct = options->overhead_pct,
-		.burst_ms = options->burst_ms,
-		.trap_ns = session->trap_ns,
-	};
-	struct traced_process *target = traced_process_new(session->kernel, pid, &tracing, error);
+	struct traced_process *target = targets_add(session->targets, pid, 0, error);
+	g_autofree char *facts = target ? traced_process_describe(target) : NULL;
 
 	if (!target)
 		return false;
-	g_ptr_array_add(session->targets, target);
-	if (session->options->verbose) {
-		g_autofree char *facts = traced_process_describe(target);
-
-		say(session, "%s", facts);
-	}
+	say_more(session->options, "%s", facts);
 	return true;
-}
-
-static void free_target(void *target)
-{
-	traced_process_free(target);
 }
 
 /* Looks at every target before anything is attached to any: a mistyped pid must not leave the
@@ -279,9 +296,15 @@ static bool find_targets(struct session *session, GError **error)
 
 static bool attach_targets(struct session *session, GError **error)
 {
-	for (guint i = 0; i < session->targets->len; i++)
-		if (!traced_process_attach(session->targets->pdata[i], error))
-			return false;
+	const struct options *options = session->options;
+
+	/* First, so that no child is missed. */
+	if (session->command)
+		children_follow(session->children, session->command);
+	for (guint i = 0; i < options->pids->len; i++)
+		children_follow(session->children, g_array_index(options->pids, pid_t, i));
+	if (!targets_attach(session->targets, error))
+		return false;
 	if (session->command)
 		command_release(session->command);
 	return true;
@@ -294,9 +317,21 @@ static bool prepare(struct session *session, GError **error)
 				session->options->exact ? UINT32_MAX : SAMPLED_BLOCKS, error);
 	if (!session->kernel || !calibrate_trap(session->kernel, &session->trap_ns, error))
 		return false;
-	session->events = stack_events_new(session->kernel, on_stack, session, error);
+	session->targets = targets_new(session->kernel, session->options, session->trap_ns);
+	if (session->options->whole_host)
+		session->host =
+			host_new(session->kernel, session->targets, session->options, error);
+	else
+		session->children =
+			children_new(session->kernel, session->targets, session->options, error);
+	if (!session->host && !session->children)
+		return false;
+	session->events = stack_events_new(session->kernel,
+					   &(struct stack_event_handlers){ on_stack, on_piece },
+					   session, error);
 	return session->events && find_targets(session, error) && open_output(session, error) &&
-	       write_header(session, error) && attach_targets(session, error);
+	       write_header(session, error) && start_server(session, error) &&
+	       attach_targets(session, error);
 }
 
 static void run_loop(struct session *session)
@@ -311,7 +346,7 @@ static void run_loop(struct session *session)
 	g_timeout_add(MAX(options->interval_s * 1000, 1), on_interval, session);
 	if (options->duration_s > 0)
 		g_timeout_add(MAX(options->duration_s * 1000, 1), on_duration, session);
-	say(session, "tracing; a report every %g s%s", options->interval_s,
+	say(options, "tracing; a report every %g s%s", options->interval_s,
 	    options->duration_s > 0 || options->count ? "" : ", Ctrl-C ends with a last one");
 	g_main_loop_run(session->loop);
 }
@@ -323,23 +358,25 @@ static void finish(struct session *session)
 	if (!session->error)
 		report_all(session, true);
 	end = (struct report_end){ .time_us = g_get_real_time(), .reason = session->reason };
-	if (!session->error &&
-	    !session->options->writer->end(session->stream, &session->style, &end))
+	if (!session->error && !output_end(session->output, &end))
 		fail_output(session);
 }
 
 static void clean_up(struct session *session)
 {
 	/* Probes go first: ending the command must not be traced. */
-	g_ptr_array_unref(session->targets);
+	host_free(session->host);
+	children_free(session->children);
+	targets_free(session->targets);
 	stack_events_free(session->events);
 	kernel_side_free(session->kernel);
 	if (session->command)
 		command_finish(session->command);
 	if (session->header)
 		report_header_free(session->header);
-	if (session->stream && session->stream != stdout)
-		fclose(session->stream);
+	server_free(session->server);
+	output_free(session->output);
+	g_array_unref(session->gone);
 	g_main_loop_unref(session->loop);
 }
 
@@ -349,7 +386,7 @@ int session_run(const struct options *options, GError **error)
 	int status = -1;
 
 	signal(SIGPIPE, SIG_IGN);
-	session.targets = g_ptr_array_new_with_free_func(free_target);
+	session.gone = g_array_new(false, false, sizeof(pid_t));
 	session.loop = g_main_loop_new(NULL, false);
 	if (prepare(&session, &session.error)) {
 		run_loop(&session);
@@ -359,6 +396,7 @@ int session_run(const struct options *options, GError **error)
 	if (session.error)
 		g_propagate_error(error, session.error);
 	else
-		status = options->fail_on_leak && session.leak ? EXIT_LEAK : 0;
+		status =
+			options->fail_on_leak && (session.leak || session.leak_now) ? EXIT_LEAK : 0;
 	return status;
 }
