@@ -3,6 +3,7 @@
 VERSION := 0.1.0
 PREFIX ?= /usr/local
 DESTDIR ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
@@ -11,11 +12,11 @@ BUILD ?= build
 CFLAGS ?= -O2 -g
 JOBS ?= $(shell nproc)
 WARNINGS := -Wall -Wextra $(if $(WERROR),-Werror)
-PACKAGES := glib-2.0 jansson libbpf libelf libdw
+PACKAGES := glib-2.0 jansson libbpf libelf libdw libmicrohttpd libprotobuf-c zlib
 # Quiet where pkg-config or a library is missing: scripts/dependencies names the package before anything is compiled.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lZydis -lm
-CPPFLAGS_ALL = -D_GNU_SOURCE -DPYLEAK_VERSION='"$(VERSION)"' -I. -Iuser -I$(BUILD) $(PKG_CFLAGS) $(CPPFLAGS)
+PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lZydis -liberty -lm
+CPPFLAGS_ALL = -D_GNU_SOURCE -DPYLEAK_VERSION='"$(VERSION)"' -I. -Iuser -I$(BUILD) -I$(BUILD)/proto $(PKG_CFLAGS) $(CPPFLAGS)
 COMPILE = $(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) $(CPPFLAGS_ALL) -MMD -MP
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
@@ -23,13 +24,17 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 SOURCES := $(wildcard user/*/*.c)
 LIBRARY_SOURCES := $(filter-out user/cli/main.c,$(SOURCES))
 LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(BUILD)/%.o)
+# Made by protoc-c; their headers are in the build folder too.
+PROTO_SOURCES := $(wildcard user/*/*.proto)
+LIBRARY_OBJECTS += $(PROTO_SOURCES:user/%.proto=$(BUILD)/proto/%.pb-c.o)
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/unit/%)
 # Sources of tests/unit that are not tests: helpers that every test links.
 UNIT_HELPERS := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 UNIT_HELPER_OBJECTS := $(UNIT_HELPERS:%.c=$(BUILD)/%.o)
+UNITS := pyleak.service pyleak@.service
 C_FILES = $(wildcard bpf/*.[ch] user/*/*.[ch] tests/*/*.[ch])
-SHELL_FILES = .ci/run $(shell grep -lE '^\#!.*\b(ba)?sh$$' scripts/* examples/*/* 2>/dev/null)
+SHELL_FILES = .ci/run completions/pyleak.bash $(shell grep -lE '^\#!.*\b(ba)?sh$$' scripts/* examples/*/* tests/distros/* 2>/dev/null)
 # Macros of GLib and libbpf that cppcheck cannot see into.
 CPPCHECK_MACROS = '-DG_GNUC_PRINTF(a,b)=' '-DLIBBPF_OPTS(type,name,...)=struct type name'
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -66,6 +71,18 @@ $(BUILD)/%.o: %.c | $(BUILD)/.dependencies
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(COMPILE) -c -o $@ $<
 
+$(BUILD)/proto/%.pb-c.h: user/%.proto | $(BUILD)/.dependencies
+	$(call say,PROTO,$<)
+	$(Q)mkdir -p $(BUILD)/proto && protoc-c --proto_path=user --c_out=$(BUILD)/proto $<
+
+$(BUILD)/proto/%.pb-c.c: $(BUILD)/proto/%.pb-c.h ;
+
+$(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c
+	$(call say,CC,$<)
+	$(Q)$(COMPILE) -c -o $@ $<
+
+$(filter $(BUILD)/user/report/%,$(LIBRARY_OBJECTS)): | $(PROTO_SOURCES:user/%.proto=$(BUILD)/proto/%.pb-c.h)
+
 $(BUILD)/vmlinux.h: | $(BUILD)/.dependencies
 	$(call say,BTF,$@)
 	@test -r /sys/kernel/btf/vmlinux || { echo "this build host has no /sys/kernel/btf/vmlinux:" \
@@ -85,10 +102,30 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_HELPER_OBJECTS) $(BUILD)/libpyleak.
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D) && $(COMPILE) -o $@ $< $(UNIT_HELPER_OBJECTS) $(BUILD)/libpyleak.a $(PKG_LIBS) -lcmocka
 
-install: $(BUILD)/pyleak docs/pyleak.1
+$(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/libpyleak.a
+	$(call say,BENCH,$@)
+	$(Q)mkdir -p $(@D) && $(COMPILE) -o $@ $< $(BUILD)/libpyleak.a $(PKG_LIBS)
+
+# Where the program goes and what every unit allows, put into their templates.
+$(BUILD)/systemd/%: packaging/systemd/%.in packaging/systemd/hardening FORCE
+	@mkdir -p $(@D)
+	@sed -e 's,@BINDIR@,$(PREFIX)/bin,' -e '/@HARDENING@/{r packaging/systemd/hardening' -e 'd}' $< > $@
+
+install: $(BUILD)/pyleak docs/pyleak.1 $(UNITS:%=$(BUILD)/systemd/%)
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
 	$(Q)install -D -m 755 $(BUILD)/pyleak $(DESTDIR)$(PREFIX)/bin/pyleak
 	$(Q)install -D -m 644 docs/pyleak.1 $(DESTDIR)$(PREFIX)/share/man/man1/pyleak.1
+	$(Q)install -D -m 644 completions/pyleak.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/pyleak
+	$(Q)install -D -m 644 -t $(DESTDIR)$(UNITDIR) $(UNITS:%=$(BUILD)/systemd/%)
+
+# A Debian package, in $(BUILD)/deb. What dpkg-buildpackage needs is checked by itself.
+deb:
+	$(call say,DEB,$(BUILD)/deb)
+	$(Q)rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/pyleak-$(VERSION)
+	$(Q)tar -c --exclude=./build --exclude=./.git --exclude=./pyleak --exclude=__pycache__ . | tar -x -C $(BUILD)/deb/pyleak-$(VERSION)
+	$(Q)mv $(BUILD)/deb/pyleak-$(VERSION)/packaging/debian $(BUILD)/deb/pyleak-$(VERSION)/debian
+	$(Q)cd $(BUILD)/deb/pyleak-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL -u BUILD -u CC -u CFLAGS -u LDFLAGS -u CPPFLAGS \
+		DEB_BUILD_OPTIONS=parallel=$(JOBS) dpkg-buildpackage -us -uc -b $(if $(V),,>../build.log 2>&1 || { cat ../build.log >&2; exit 1; })
 
 # Runs every unit test, also after one has failed.
 unit: $(UNIT_TESTS)
@@ -121,18 +158,42 @@ bench-overhead: pyleak
 	scripts/dependencies check bench
 	$(PYTHON) tests/bench/overhead.py $(BENCH_FLAGS)
 
+# A hundred idle processes and four that leak, under pyleak -a.
+bench-host: pyleak
+	$(PYTHON) tests/bench/host.py $(BENCH_FLAGS)
+
 bench-accuracy: pyleak
 	scripts/dependencies check bench
 	$(PYTHON) tests/bench/accuracy.py $(BENCH_FLAGS)
 
 # Builds with both compilers, warnings as errors; the gcc build is what the end-to-end tests run.
 check:
-	scripts/dependencies install build check
+	scripts/dependencies install build check cases packaging
 	$(MAKE) --no-print-directory -j$(JOBS) BUILD=build/clang CC=clang WERROR=1 build/clang/pyleak
 	$(MAKE) --no-print-directory -j$(JOBS) BUILD=build/gcc CC=gcc WERROR=1 pyleak
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory unit-sanitized
 	$(MAKE) --no-print-directory BUILD=build/gcc CC=gcc WERROR=1 e2e
+
+# An hour unless BENCH_FLAGS='--minutes N': whether pyleak grows; --serve scrapes it meanwhile.
+bench-soak: pyleak
+	scripts/dependencies check bench
+	$(PYTHON) tests/bench/soak.py $(BENCH_FLAGS)
+
+# Exactness, stacks, frees, types and windows on the interpreters of Debian 13 and unstable, each in namespaces. Not part of check:
+# the first time it downloads two systems.
+DISTROS ?= /var/cache/pyleak-distros
+check-distros: pyleak
+	scripts/dependencies install build check distros
+	PYLEAK_DISTROS=$(DISTROS) tests/distros/prepare
+	cd tests/e2e && PYLEAK_DISTROS=$(DISTROS) $(PYTHON) -m pytest -p no:cacheprovider $(PYTEST_FLAGS) \
+		test_exactness.py test_stacks.py test_frees.py test_types.py \
+		test_windows.py::test_a_busy_target_is_sampled_within_its_budget_and_the_leak_is_found
+
+# Every case of docs/cases.md 20 times, over seeds and interpreters: hours. CASES_FLAGS: see --help.
+check-cases: pyleak
+	scripts/dependencies check bench cases
+	$(PYTHON) tests/bench/cases.py $(CASES_FLAGS)
 
 demo:
 	scripts/dependencies install build demo
@@ -143,5 +204,5 @@ clean:
 	rm -rf $(BUILD) pyleak
 
 FORCE:
-.PHONY: all install unit unit-sanitized lint e2e bench bench-overhead bench-accuracy check demo clean FORCE
+.PHONY: all install deb unit unit-sanitized lint e2e bench bench-overhead bench-accuracy bench-host bench-soak check check-cases check-distros demo clean FORCE
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -181,6 +181,7 @@ class Tracer(Process):
 
     def __init__(self, pid, options=()):
         super().__init__([PROGRAM, "-p", pid, "-j", *options])
+        self.target = pid
         try:
             self.wait_for(lambda message: message["type"] == "header")
         except Failure:
@@ -189,8 +190,13 @@ class Tracer(Process):
         self.attached = time.monotonic()
 
     def reports(self):
+        """Of the process; its children have their own."""
         with self.changed:
-            return [message for message in self.messages if message["type"] == "report"]
+            return [
+                message
+                for message in self.messages
+                if message["type"] == "report" and message["pid"] == self.target
+            ]
 
     def memory(self):
         """Bytes: {"rss": the most so far, "maps": what the kernel keeps for its BPF maps}."""

@@ -16,8 +16,9 @@ def pytest_sessionstart(session):
     if not os.access(pyleak.PROGRAM, os.X_OK):
         missing.append(pyleak.PROGRAM + ": run make")
     for python in pyleak.INTERPRETERS:
-        if not os.access(python.path, os.X_OK):
-            missing.append(python.path + ": install it, or point PYLEAK_PYENV_ROOT to where it is")
+        if not os.access((python.root or "") + python.path, os.X_OK):
+            where = "run tests/distros/prepare" if python.root else "install it, or point PYLEAK_PYENV_ROOT to where it is"
+            missing.append((python.root or "") + python.path + ": " + where)
     if missing:
         pytest.exit("the end-to-end tests need " + "; ".join(missing), returncode=1)
 
@@ -27,7 +28,7 @@ def python(request):
     return request.param
 
 
-@pytest.fixture(params=[pyleak.DEBIAN, pyleak.interpreter("pyenv-3.12")], ids=repr)
+@pytest.fixture(params=[pyleak.DEBIAN, pyleak.PLAIN], ids=repr)
 def some_python(request):
     """An optimised, stripped, static build and a plain shared one: for what does not depend on the version."""
     return request.param

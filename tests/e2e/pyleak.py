@@ -25,12 +25,34 @@ PYENV_ROOT = pathlib.Path(
 PATIENCE = 60
 
 
+# The interpreters of other distributions: see distros/prepare.
+DISTROS = os.environ.get("PYLEAK_DISTROS")
+ENTER = str(TOP / "tests" / "distros" / "enter")
+
+
 class Interpreter:
-    def __init__(self, name, path, version):
+    """One to test with. root: the folder of the system it belongs to, which it then runs in as in a container."""
+
+    def __init__(self, name, path, version, root=None, numpy=False):
         self.name, self.path, self.version = name, str(path), version
+        self.root, self.numpy = root, numpy
 
     def __repr__(self):
         return self.name
+
+    def command(self):
+        """The words that start it."""
+        if not self.root:
+            return [self.path]
+        return [ENTER, self.root, str(TOP / "tests"), str(scratch()), "--", self.path]
+
+    def flags(self):
+        """What a C compiler needs to find its headers."""
+        code = "import sysconfig; print(sysconfig.get_paths()['include'])"
+        include = subprocess.check_output([*self.command(), "-c", code], text=True).strip()
+        if not self.root:
+            return ["-I" + include]
+        return ["-I" + self.root + include, "-idirafter", self.root + "/usr/include"]
 
 
 def _pyenv(version):
@@ -44,14 +66,25 @@ def _pyenv(version):
 PYENV_VERSIONS = (
     "2.7.18", "3.6.15", "3.7.16", "3.8.18", "3.9.18", "3.10.13", "3.11.7", "3.12.1", "3.13.0",
 )
-# Static, stripped, PGO and LTO: the build that people run.
-DEBIAN = Interpreter("debian-3.11", "/usr/bin/python3.11", (3, 11))
 PYENV = [_pyenv(version) for version in PYENV_VERSIONS]
-INTERPRETERS = [DEBIAN] + PYENV
+# The first is static, stripped, PGO and LTO: the build that people run.
+if DISTROS:
+    INTERPRETERS = [
+        Interpreter("trixie-3.13", "/usr/bin/python3.13", (3, 13), DISTROS + "/trixie", True),
+        Interpreter("sid-3.14", "/usr/bin/python3.14", (3, 14), DISTROS + "/sid", True),
+        Interpreter("sid-3.15", "/usr/bin/python3.15", (3, 15), DISTROS + "/sid"),
+    ]
+else:
+    INTERPRETERS = [Interpreter("debian-3.11", "/usr/bin/python3.11", (3, 11), numpy=True)] + PYENV
+DEBIAN = INTERPRETERS[0]
 
 
 def interpreter(name):
     return next(each for each in INTERPRETERS if each.name == name)
+
+
+# A build that differs from the first: shared, not optimised, with symbols (or, of another distribution, newer).
+PLAIN = INTERPRETERS[-1] if DISTROS else interpreter("pyenv-3.12")
 
 
 def read(path):
@@ -72,11 +105,8 @@ def extension_folder(python):
     """Builds leakext for an interpreter with that interpreter's own headers."""
     folder = scratch() / ("leakext-" + python.name)
     folder.mkdir()
-    include = subprocess.check_output(
-        [python.path, "-c", "import sysconfig; print(sysconfig.get_paths()['include'])"], text=True
-    ).strip()
     subprocess.run(
-        ["gcc", "-shared", "-fPIC", "-O1", "-g", "-fno-builtin", "-D_GNU_SOURCE", "-I" + include,
+        ["gcc", "-shared", "-fPIC", "-O1", "-g", "-fno-builtin", "-D_GNU_SOURCE", *python.flags(),
          "-o", str(folder / "leakext.so"), str(TARGETS / "leakext.c"), "-lpthread"],
         check=True,
     )
@@ -99,6 +129,11 @@ def marks(path):
         for name in re.findall(r"# LEAK:(\w+)", line):
             found[name] = number
     return found
+
+
+def only_child(pid):
+    """The child of a process that has one, or is about to."""
+    return int(wait_until(lambda: read("/proc/%d/task/%d/children" % (pid, pid)).split())[0])
 
 
 class _Lines:
@@ -129,11 +164,14 @@ class Target:
         variables.update(PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=extension_folder(python))
         # One hash seed: a run and its twin then have dicts of one shape.
         variables.update(PYTHONHASHSEED="0", **(environment or {}))
+        self.start([*python.command(), *arguments, self.script], variables, bool(python.root), ready)
+
+    def start(self, command, variables, child, ready=True):
+        """child: what the command starts is its child, in a pid namespace of its own."""
         self.process = subprocess.Popen(
-            [python.path, *arguments, self.script],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables,
         )
-        self.pid = self.process.pid
+        self.pid = only_child(self.process.pid) if child else self.process.pid
         self.lines = _Lines(self.process.stdout)
         self.errors = _Lines(self.process.stderr)
         if ready:

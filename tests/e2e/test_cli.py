@@ -97,7 +97,7 @@ def test_site_ids_are_the_same_in_another_run(leaked):
 
 
 @pytest.mark.parametrize("key, field", [
-    ("growth", "growth_bytes"), ("bytes", "outstanding_bytes"), ("blocks", "outstanding_blocks"),
+    ("growth", "sure_growth_bytes"), ("bytes", "outstanding_bytes"), ("blocks", "outstanding_blocks"),
     ("rate", "growth_bytes_per_s"),
 ])
 def test_sort_orders_the_sites(key, field):

@@ -12,7 +12,7 @@ def test_the_demo_names_the_guilty_line():
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    last = done.stdout[done.stdout.rindex("RSS "):]
+    last = done.stdout[done.stdout.rindex("\nRSS "):]
     first_site = last[last.index("\n 1 "):last.index("\n 2 ")]
     assert "shop.py:%d" % leaking_line() in first_site
     assert "AUDIT.append(json.dumps(entry))" in first_site
@@ -31,7 +31,12 @@ def test_install_honours_prefix_and_destdir():
         check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )
     files = sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
-    assert files == ["usr/bin/pyleak", "usr/share/man/man1/pyleak.1"]
+    assert files == [
+        "usr/bin/pyleak", "usr/lib/systemd/system/pyleak.service", "usr/lib/systemd/system/pyleak@.service",
+        "usr/share/bash-completion/completions/pyleak", "usr/share/man/man1/pyleak.1",
+    ]
+    for unit in folder.glob("usr/lib/systemd/system/*"):
+        assert "\nExecStart=/usr/bin/pyleak " in unit.read_text()
     done = pyleak.run("--version", program=str(folder / "usr/bin/pyleak"))
     assert done.returncode == 0 and done.stdout.startswith("pyleak ")
 

@@ -62,7 +62,7 @@ def test_a_full_map_is_said_in_text():
             tracer.process.send_signal(2)
             text = "".join(iter(lambda: tracer.output.get(pyleak.PATIENCE)[1] or "", ""))
             assert tracer.process.wait(pyleak.PATIENCE) == 0
-    last = text[text.rindex("RSS"):]
+    last = text[text.rindex("pid %d " % target.pid):]
     assert "full" in last and "nothing lost" not in last
 
 

@@ -13,7 +13,9 @@ import pyleak
 BURST = 0.03  # seconds: the default of --burst
 GONE_WITHIN = 2  # seconds
 MIB = 1 << 20
-OPTIMISED_AND_PLAIN = [pyleak.DEBIAN, pyleak.interpreter("pyenv-3.8"), pyleak.interpreter("pyenv-3.12")]
+OPTIMISED_AND_PLAIN = pyleak.INTERPRETERS if pyleak.DISTROS else [
+    pyleak.DEBIAN, pyleak.interpreter("pyenv-3.8"), pyleak.PLAIN,
+]
 
 
 def family(report, name):
@@ -252,7 +254,7 @@ def test_a_thousand_windows_change_no_result_and_leave_nothing():
 @pytest.mark.parametrize("part", range(2))
 def test_sigkill_between_and_in_windows_leaves_no_probe_and_no_harm(part):
     """15 times: at any moment under the default budget, and right in windows, armed, open or closing, under a large one."""
-    python = [pyleak.DEBIAN, pyleak.interpreter("pyenv-3.12")][part]
+    python = [pyleak.DEBIAN, pyleak.PLAIN][part]
     chance = random.Random(30303 + part)
     with pyleak.Target("busy.py", python) as target:
         before = target.ask("status")["rounds"]

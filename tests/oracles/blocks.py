@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How many bytes the allocators really spend on an object, worked out inside the interpreter. Python 2.7 to 3.14."""
+"""How many bytes the allocators really spend on an object, worked out inside the interpreter. Python 2.7 to 3.15."""
 import sys
 
 SMALL_REQUEST = 512  # pymalloc serves up to this many bytes (Objects/obmalloc.c, SMALL_REQUEST_THRESHOLD)

@@ -25,6 +25,7 @@ KEPT = {}
 # Requests of exactly the largest that pymalloc serves, and of one byte more.
 OVERHEAD = sys.getsizeof(b"")
 LARGEST_SMALL = blocks.SMALL_REQUEST - OVERHEAD
+SMALLEST_LARGE = LARGEST_SMALL + 1
 
 
 class Slotted(object):
@@ -47,7 +48,7 @@ def leak_largest_small(kept):
 
 def leak_smallest_large(kept):
     for i in range(N):
-        kept[i] = BYTE * (LARGEST_SMALL + 1)  # LEAK:smallest_large
+        kept[i] = BYTE * SMALLEST_LARGE  # LEAK:smallest_large
 
 
 def leak_strings(kept):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The line protocol between a test and the program it watches. Runs on Python 2.7 and 3.6 to 3.14.
+"""The line protocol between a test and the program it watches. Runs on Python 2.7 and 3.6 to 3.15.
 
 The target says {"ready": ...}, then answers each line "NAME [ARGUMENT...]" on its standard input by calling
 the handler of that name: {"done": NAME, "result": ...} or {"error": TRACEBACK}. End of input ends it.

@@ -111,6 +111,7 @@ static inline struct snapshot *sample_snapshot(int n)
 	snapshot->rss_bytes = (100 + 3 * n) << 20;
 	snapshot->threads = 4;
 	snapshot->overhead_pct = 1.625;
+	snapshot->budget_scale = 1;
 	snapshot->coverage = 0.9995;
 	snapshot->coverage_blocks = 6000 * n;
 	for (family = 0; family < FAMILY_COUNT; family++) {
@@ -141,6 +142,36 @@ static inline char *sample_source(void *stacks, const char *file, int32_t line)
 	if (g_str_has_suffix(file, "app.py") && line == 8)
 		return g_strdup("    KEPT.append(json.loads(order))\n");
 	return NULL;
+}
+
+/* The report on its first interval with @top sites; report_free(). */
+static inline struct report *sample_top_report(uint32_t top)
+{
+	const struct analysis_options options = { .top = top };
+	struct analysis *analysis = analysis_new(&options);
+	GHashTable *stacks = sample_stacks();
+	const struct analysis_sources sources = { sample_stack, sample_source, stacks, NULL };
+	struct snapshot *snapshot = sample_snapshot(1);
+	struct report *report = analysis_add(analysis, snapshot, &sources);
+
+	report->pid = 4242;
+	report->seq = 1;
+	snapshot_free(snapshot);
+	g_hash_table_unref(stacks);
+	analysis_free(analysis);
+	return report;
+}
+
+/* Of context 1 the types are known: two dicts of 240 bytes for each str of the same. */
+static inline const GArray *sample_types(void *stacks, uint32_t id)
+{
+	static struct type_count types[2];
+	static GArray array = { (char *)types, G_N_ELEMENTS(types) };
+
+	(void)stacks;
+	types[0] = (struct type_count){ (char *)"dict", 2, 480 };
+	types[1] = (struct type_count){ (char *)"str", 1, 240 };
+	return id == 1 ? &array : NULL;
 }
 
 /* The header of that trace; report_header_free(). */

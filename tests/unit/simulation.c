@@ -8,7 +8,7 @@
 #include "collect/epochs.h"
 
 /* As in collect/sampling.c. */
-static const double SURVIVOR_AGE = 0.3;
+static const double SURVIVOR_AGE = 0.3, YOUNG = 5;
 /* As cli/ looks at a target between reports. */
 static const double LOOK_PERIOD = 0.5;
 /* CLOCK_MONOTONIC at attach. */
@@ -34,6 +34,7 @@ struct simulation {
 	bool used[SIMULATION_CONTEXTS];
 	GArray *blocks; /* of struct sim_block */
 	double churn[SNAPSHOT_MAX_CLASSES];
+	uint32_t churn_context;
 	double looked;
 };
 
@@ -144,9 +145,10 @@ void simulation_random(struct simulation *simulation, uint32_t context, uint32_t
 					     : born + random_exponential(simulation->random, life));
 }
 
-void simulation_churn(struct simulation *simulation, uint32_t size, double count)
+void simulation_churn(struct simulation *simulation, uint32_t context, uint32_t size, double count)
 {
 	simulation->churn[size / SIMULATION_STEP - 1] += count;
+	simulation->churn_context = context;
 }
 
 /* The part of [@from, @to) that windows of @family saw, and how many opened in it. */
@@ -178,16 +180,63 @@ static void look(struct simulation *simulation, double time)
 	simulation->looked = time;
 }
 
+static enum survivor_age age_of(double age, double time)
+{
+	return MIN(age / MIN(time / SURVIVOR_AGES, YOUNG), SURVIVOR_OLD);
+}
+
+static double window_ns(const struct simulation *simulation, enum family family)
+{
+	return simulation->rules[family].hold * simulation->rules[family].fraction * 1e9;
+}
+
+/* The temporaries that live now, and those of the last windows that are taken for survivors. */
+static void count_churn(const struct simulation *simulation, double time, struct snapshot *snapshot,
+			struct cells *cells)
+{
+	const GArray *windows = simulation->windows[FAMILY_PYMALLOC];
+	enum family family = FAMILY_PYMALLOC;
+
+	for (guint class = 0; class < SNAPSHOT_MAX_CLASSES; class ++) {
+		double count = simulation->churn[class];
+		uint32_t size = (class + 1) * SIMULATION_STEP;
+
+		if (count <= 0)
+			continue;
+		snapshot->class_blocks[SURVIVOR_YOUNG][class] +=
+			random_poisson(simulation->random, count);
+		for (guint i = 0; i < windows->len; i++) {
+			double born = g_array_index(windows, struct sim_window, i).from;
+			struct survivor survivor = { simulation->churn_context,
+						     size,
+						     size,
+						     to_ns(born),
+						     age_of(time - born, time),
+						     window_ns(simulation, family) };
+
+			for (int k = 0; k < count / 20 && born < time && born > time - 1; k++)
+				cells_add(cells, &survivor,
+					  epochs_weight(simulation->epochs[family],
+							survivor.born_ns, survivor.window_ns));
+		}
+	}
+}
+
 static void count_block(const struct simulation *simulation, const struct sim_block *block,
 			double time, struct snapshot_context *contexts, struct snapshot *snapshot,
 			struct cells *cells)
 {
 	struct snapshot_context *context = &contexts[block->context];
-	bool live = block->died > time, old = block->born <= time / 2, pymalloc;
+	bool live = block->died > time, old = block->born <= time / 2;
+	enum family family = simulation->families[block->context];
+	bool pymalloc = family == FAMILY_PYMALLOC;
+	struct survivor survivor = { block->context, pymalloc ? block->size : 0,
+				     block->size,    to_ns(block->born),
+				     SURVIVOR_YOUNG, window_ns(simulation, family) };
 
-	pymalloc = simulation->families[block->context] == FAMILY_PYMALLOC;
+	survivor.age = age_of(time - block->born, time);
 	if (live && pymalloc)
-		snapshot->class_blocks[block->size / SIMULATION_STEP - 1]++;
+		snapshot->class_blocks[survivor.age][block->size / SIMULATION_STEP - 1]++;
 	if (!block->seen)
 		return;
 	context->alloc_blocks++;
@@ -201,10 +250,9 @@ static void count_block(const struct simulation *simulation, const struct sim_bl
 	if (!context->oldest_born_ns || to_ns(block->born) < context->oldest_born_ns)
 		context->oldest_born_ns = to_ns(block->born);
 	if (block->born + SURVIVOR_AGE <= time)
-		cells_add(cells, block->context, pymalloc ? block->size : 0, block->size,
-			  epochs_weight(simulation->epochs[simulation->families[block->context]],
-					to_ns(block->born)),
-			  to_ns(block->born));
+		cells_add(cells, &survivor,
+			  epochs_weight(simulation->epochs[family], survivor.born_ns,
+					survivor.window_ns));
 }
 
 static struct snapshot *empty_snapshot(const struct simulation *simulation, double time)
@@ -238,10 +286,7 @@ struct snapshot *simulation_take(struct simulation *simulation, double time)
 	while (simulation->looked + LOOK_PERIOD < time)
 		look(simulation, simulation->looked + LOOK_PERIOD);
 	look(simulation, time);
-	for (guint i = 0; i < SNAPSHOT_MAX_CLASSES; i++)
-		if (simulation->churn[i] > 0)
-			snapshot->class_blocks[i] +=
-				random_poisson(simulation->random, simulation->churn[i]);
+	count_churn(simulation, time, snapshot, cells);
 	for (guint i = 0; i < simulation->blocks->len; i++) {
 		const struct sim_block *block =
 			&g_array_index(simulation->blocks, struct sim_block, i);

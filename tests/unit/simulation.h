@@ -34,8 +34,9 @@ void simulation_block(struct simulation *simulation, uint32_t context, uint32_t 
 /* Blocks at random moments, @rate a second from @from to @to, of random lives around @life. */
 void simulation_random(struct simulation *simulation, uint32_t context, uint32_t size, double from,
 		       double to, double rate, double life);
-/* Temporaries: at any moment about @count blocks that are too young to be told from others. */
-void simulation_churn(struct simulation *simulation, uint32_t size, double count);
+/* Temporaries of a context of pymalloc: at any moment about @count blocks, in places that are
+ * handed on as soon as they are free. Those that a window saw pass for survivors for a second. */
+void simulation_churn(struct simulation *simulation, uint32_t context, uint32_t size, double count);
 
 /* What collect/ would know @time seconds after attach, before estimate_contexts(); times must not
  * decrease. snapshot_free(). */

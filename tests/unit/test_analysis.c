@@ -19,7 +19,7 @@ static struct report *report_on_sample(const struct analysis_options *options, i
 {
 	struct analysis *analysis = analysis_new(options);
 	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources sources = { sample_stack, sample_source, stacks };
+	const struct analysis_sources sources = { sample_stack, sample_source, stacks, NULL };
 	struct report *report = NULL;
 	int n;
 
@@ -187,7 +187,7 @@ static void the_users_own_code_leads(void **state)
 		{ .kind = FRAME_PYTHON, .file = "<string>" },
 		{ .kind = FRAME_PYTHON, .file = "/home/u/lib/python/mine.py" },
 	};
-	struct stack stack = { frames, 5, false };
+	struct stack stack = { frames, 5, false, 0 };
 
 	(void)state;
 	assert_int_equal(stack_lead(&stack, NULL, NULL), 4);
@@ -201,6 +201,66 @@ static void the_users_own_code_leads(void **state)
 	assert_int_equal(stack_lead(&stack, NULL, NULL), 0);
 }
 
+static void a_script_that_only_starts_a_library_does_not_lead(void **state)
+{
+	struct frame frames[] = {
+		{ .kind = FRAME_PYTHON,
+		  .file = "/venv/lib/python3.11/site-packages/celery/app.py" },
+		{ .kind = FRAME_PYTHON, .file = "/venv/bin/celery", .function = "<module>" },
+		{ .kind = FRAME_PYTHON, .file = "/srv/app.py" },
+	};
+	struct stack stack = { frames, 2, false, 0 };
+
+	(void)state;
+	assert_int_equal(stack_lead(&stack, NULL, NULL), 0);
+	frames[1].function = "main"; /* a program of its own */
+	assert_int_equal(stack_lead(&stack, NULL, NULL), 1);
+	frames[1].function = "<module>";
+	frames[1].file = "/usr/local/bin/shop";
+	assert_int_equal(stack_lead(&stack, NULL, NULL), 1);
+	frames[1].file = "bin/x"; /* shorter than any prefix */
+	assert_int_equal(stack_lead(&stack, NULL, NULL), 1);
+	frames[1].file = "/venv/bin/celery";
+	stack.count = 3; /* not the outermost */
+	assert_int_equal(stack_lead(&stack, NULL, NULL), 1);
+}
+
+/* What holds a tenth of it and has stopped growing has no part in growth. */
+static void shares_are_of_all_sites(void **state)
+{
+	const struct analysis_options options = { .top = 2 };
+	struct report *report = report_on_sample(&options, SAMPLE_SNAPSHOTS);
+	double all = 9000 * 240 + 12 * 80000 + 4096 * 64 + 65536 + 6 * 4096;
+	double growing = 9000 * 240 + 12 * 80000 + 6 * 4096;
+
+	(void)state;
+	assert_int_equal(report->group_by, GROUP_BY_STACK);
+	assert_true(fabs(site_at(report, 0)->outstanding_share - 9000 * 240 / all) < 1e-9);
+	assert_true(fabs(site_at(report, 0)->growth_share - 9000 * 240 / growing) < 1e-9);
+	assert_true(fabs(site_at(report, 1)->growth_share - 12 * 80000 / growing) < 1e-9);
+	assert_int_equal(site_at(report, 0)->stacks, 1);
+	report_free(report);
+}
+
+/* Two contexts of one line, one of them estimated: 0.75 and 1.25 times 4,096 bytes. */
+static void the_interval_of_a_group_is_that_of_its_sum(void **state)
+{
+	const struct analysis_options options = { .top = 10, .group_by = GROUP_BY_LINE };
+	struct report *report = report_on_sample(&options, 2);
+	const struct site *site = site_at(report, 1);
+
+	(void)state;
+	assert_lead(site, "/srv/shop/report.py", 21);
+	assert_int_equal(report->group_by, GROUP_BY_LINE);
+	assert_true(site->estimated);
+	assert_int_equal(site->stacks, 2);
+	assert_true(fabs(site->growth_bytes_per_s_low - (320000 + 0.75 * 8192) / 20) < 1e-6);
+	assert_true(fabs(site->growth_bytes_per_s_high - (320000 + 1.25 * 8192) / 20) < 1e-6);
+	/* Of 2 + 1 old blocks 2 + 1 live; 1.5 times as many were held then. */
+	assert_true(site->survival == 1);
+	report_free(report);
+}
+
 static void library_files_are_told_from_the_users(void **state)
 {
 	static const struct {
@@ -212,6 +272,9 @@ static void library_files_are_told_from_the_users(void **state)
 		{ "/v/lib/python3.11/site-packages/numpy/core/x.py", "numpy/core/x.py" },
 		{ "/usr/lib/python3/dist-packages/PIL/Image.py", "PIL/Image.py" },
 		{ "/usr/lib/python311.zip/json/decoder.py", "json/decoder.py" },
+		{ "/srv/eggs/shop-1.0-py3.8.egg/shop/cart.py", "shop/cart.py" },
+		{ "/srv/app/__pypackages__/3.11/lib/numpy/x.py", "numpy/x.py" },
+		{ "/srv/app/__pypackages__/numpy/x.py", NULL },
 		{ "/srv/lib/pythonic/app.py", NULL },
 		{ "/srv/app.py", NULL },
 		{ "/lib/python", NULL },
@@ -236,7 +299,7 @@ static void contexts_with_the_same_names_are_one_site(void **state)
 	const struct analysis_options options = { .top = 10 };
 	struct analysis *analysis = analysis_new(&options);
 	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources sources = { sample_stack, NULL, stacks };
+	const struct analysis_sources sources = { sample_stack, NULL, stacks, NULL };
 	struct snapshot *snapshot = sample_snapshot(1);
 	struct frame again = sample_frame("/srv/shop/cache.py", 12, "Cache.put");
 	struct frame frames[] = { again, sample_frame("/srv/shop/app.py", 29, "serve") };
@@ -260,7 +323,7 @@ static void ids_depend_on_names_only(void **state)
 {
 	struct frame a[] = { sample_frame("/a.py", 1, "f"), sample_frame("/a.py", 2, "g") };
 	struct frame b[] = { sample_frame("/a.py", 1, "f"), sample_frame("/a.py", 3, "g") };
-	struct stack first = { a, 2, false }, second = { b, 2, false };
+	struct stack first = { a, 2, false, 0 }, second = { b, 2, false, 0 };
 	uint64_t id = group_site_id(GROUP_BY_STACK, FAMILY_PYMALLOC, &first, 0);
 
 	(void)state;
@@ -271,8 +334,13 @@ static void ids_depend_on_names_only(void **state)
 		    group_site_id(GROUP_BY_LINE, FAMILY_MALLOC, &second, 0));
 	assert_true(group_site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &first, 1) !=
 		    group_site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &second, 1));
+	b[0].function = "f.<locals>.<lambda>";
+	assert_true(group_site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &first, 0) ==
+		    group_site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &second, 0));
+	assert_true(group_site_id(GROUP_BY_FUNCTION, FAMILY_PYMALLOC, &first, 0) !=
+		    group_site_id(GROUP_BY_FUNCTION, FAMILY_PYMALLOC, &second, 0));
 	assert_true(group_site_id(GROUP_BY_STACK, 0, NULL, 0) !=
-		    group_site_id(GROUP_BY_STACK, 0, &(struct stack){ NULL, 0, false }, 0));
+		    group_site_id(GROUP_BY_STACK, 0, &(struct stack){ NULL, 0, false, 0 }, 0));
 }
 
 static const struct stack *unknown_stack(void *context, uint32_t id)
@@ -285,10 +353,10 @@ static const struct stack *unknown_stack(void *context, uint32_t id)
 static void a_stack_not_known_yet_is_not_shown_as_no_frame(void **state)
 {
 	const struct analysis_options options = { .top = 10 };
-	const struct analysis_sources unknown = { unknown_stack, NULL, NULL };
+	const struct analysis_sources unknown = { unknown_stack, NULL, NULL, NULL };
 	struct analysis *analysis = analysis_new(&options);
 	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources known = { sample_stack, NULL, stacks };
+	const struct analysis_sources known = { sample_stack, NULL, stacks, NULL };
 	struct snapshot *snapshot = sample_snapshot(1);
 	struct report *report = analysis_add(analysis, snapshot, &unknown);
 
@@ -312,7 +380,7 @@ static void sites_without_anything_left_are_not_listed(void **state)
 	const struct analysis_options options = { .top = 10 };
 	struct analysis *analysis = analysis_new(&options);
 	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources sources = { sample_stack, NULL, stacks };
+	const struct analysis_sources sources = { sample_stack, NULL, stacks, NULL };
 	struct snapshot *snapshot = sample_snapshot(1);
 	struct report *report = analysis_add(analysis, snapshot, &sources);
 
@@ -336,7 +404,7 @@ static void the_same_snapshot_again_counts_no_interval(void **state)
 	const struct analysis_options options = { .top = 10 };
 	struct analysis *analysis = analysis_new(&options);
 	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources sources = { sample_stack, NULL, stacks };
+	const struct analysis_sources sources = { sample_stack, NULL, stacks, NULL };
 	struct snapshot *snapshot = sample_snapshot(1);
 	int i;
 
@@ -394,7 +462,7 @@ static void absurd_figures_do_no_harm(void **state)
 	const struct analysis_options options = { .top = 10 };
 	struct analysis *analysis = analysis_new(&options);
 	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources sources = { sample_stack, NULL, stacks };
+	const struct analysis_sources sources = { sample_stack, NULL, stacks, NULL };
 	int n;
 
 	(void)state;
@@ -443,6 +511,9 @@ int main(void)
 		cmocka_unit_test(globs_decide_who_leads),
 		cmocka_unit_test(the_users_own_code_leads),
 		cmocka_unit_test(library_files_are_told_from_the_users),
+		cmocka_unit_test(a_script_that_only_starts_a_library_does_not_lead),
+		cmocka_unit_test(shares_are_of_all_sites),
+		cmocka_unit_test(the_interval_of_a_group_is_that_of_its_sum),
 		cmocka_unit_test(contexts_with_the_same_names_are_one_site),
 		cmocka_unit_test(ids_depend_on_names_only),
 		cmocka_unit_test(a_stack_not_known_yet_is_not_shown_as_no_frame),

@@ -54,6 +54,23 @@ static void empty_buckets_share_all_there_is(void **state)
 	assert_true(added[FAMILY_MMAP] > 0);
 }
 
+static void a_saturated_host_gets_half_of_it(void **state)
+{
+	static const double pressures[] = { 0, 60, 80, 100, 1000, -5 };
+	static const double scales[] = { 1, 1, 0.75, 0.5, 0.5, 1 };
+	const int64_t left[FAMILY_COUNT] = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < G_N_ELEMENTS(pressures); i++) {
+		struct budget budget = two_percent();
+		int64_t added[FAMILY_COUNT];
+
+		budget_set_pressure(&budget, pressures[i]);
+		budget_fill(&budget, BEGAN + 1000000000, left, ALL, added);
+		assert_true(fabs(sum(added) - 1e9 * budget.share * scales[i]) <= FAMILY_COUNT);
+	}
+}
+
 static void the_same_time_is_given_out_once(void **state)
 {
 	const int64_t left[FAMILY_COUNT] = { 0 };
@@ -189,6 +206,7 @@ static void never_more_than_the_share_of_time_is_given_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_saturated_host_gets_half_of_it),
 		cmocka_unit_test(less_is_given_out_than_the_user_allows),
 		cmocka_unit_test(empty_buckets_share_all_there_is),
 		cmocka_unit_test(the_same_time_is_given_out_once),

@@ -107,7 +107,7 @@ static void a_version_to_come_is_refused_with_its_number(void **state)
 	g_autofree char *folder = g_dir_make_tmp("pyleak-XXXXXX", NULL);
 	g_autofree char *python = copy_as(folder, "python3.11", PYTHON);
 	struct elf_image *image = elf_image_open(python, NULL);
-	const uint64_t future = 0x030f00a1;
+	const uint64_t future = 0x031000a1;
 	struct elf_symbol symbol;
 	uint64_t offset;
 	FILE *file;
@@ -124,7 +124,7 @@ static void a_version_to_come_is_refused_with_its_number(void **state)
 	fclose(file);
 	assert_refused((const char *[]){ python, "-c", READY, NULL },
 		       (const char *[]){ "PYTHONHOME=/usr", NULL }, PYLEAK_ERROR_UNSUPPORTED,
-		       "runs Python 3.15.0a1");
+		       "runs Python 3.16.0a1");
 	run_command((const char *[]){ "rm", "-r", folder, NULL });
 }
 
@@ -267,6 +267,10 @@ static void published_offsets_say_what_the_row_says(void **state)
 	/* What is not published comes from the row. */
 	facts.runtime_allocators = row->runtime_allocators;
 	facts.runtime_obj_arena = row->runtime_obj_arena;
+	facts.gc_enabled = row->gc_enabled;
+	facts.gc_generations = row->gc_generations;
+	facts.gc_count = row->gc_count;
+	facts.gc_stats = row->gc_stats;
 	facts.published = row->published;
 	facts.chain = row->chain;
 	facts.owner_boundary_min = row->owner_boundary_min;
@@ -300,8 +304,8 @@ static void published_offsets_that_make_no_sense_are_refused(void **state)
 		assert_memory_equal(&facts, &before, sizeof(facts));
 		refused++;
 	}
-	/* cookie, version, 26 offsets in 9 structs */
-	assert_int_equal(refused, 2 + 26 + 9);
+	/* cookie, version, 27 offsets in 9 structs */
+	assert_int_equal(refused, 2 + 27 + 9);
 	assert_false(debug_offsets_apply(block, 100, &facts, &free_threaded, NULL));
 	facts.minor = 12;
 	assert_false(debug_offsets_apply(block, sizeof(block), &facts, &free_threaded, NULL));

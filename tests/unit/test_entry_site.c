@@ -220,7 +220,7 @@ static void what_is_no_code_is_an_error(void **state)
 	(void)state;
 	static const uint64_t addresses[] = { 0, TINY_BASE - 1, TINY_BASE + 0x10000, UINT64_MAX };
 	g_autoptr(elf_image) image = TINY_IMAGE(0x06, 0x06);
-	struct probe_site site;
+	struct probe_site site, sites[MOST_SYSCALL_SITES];
 	uint32_t offsets[MAX_ARGUMENTS];
 
 	for (size_t i = 0; i <= G_N_ELEMENTS(addresses); i++) {
@@ -231,7 +231,7 @@ static void what_is_no_code_is_an_error(void **state)
 		assert_false(entry_site_find_moved(image, address, ARGUMENT_1, true, &site, offsets,
 						   &again));
 		assert_non_null(again);
-		assert_false(syscall_site_find(image, address, &site, &third));
+		assert_false(syscall_sites_find(image, address, ARGUMENT_1, sites, &third));
 		assert_non_null(third);
 	}
 }

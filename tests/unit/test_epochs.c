@@ -28,7 +28,7 @@ static void add_looks(struct epochs *epochs, double from, double to, uint64_t wi
 
 static void assert_weight(const struct epochs *epochs, double born, double expected)
 {
-	double weight = epochs_weight(epochs, at(born));
+	double weight = epochs_weight(epochs, at(born), -1);
 
 	if (fabs(weight - expected) > 1e-6 * expected)
 		fail_msg("born at %.1f s: weighs %f instead of %f", born, weight, expected);
@@ -52,8 +52,8 @@ static void before_the_first_look_a_block_stands_for_itself(void **state)
 	(void)state;
 	assert_weight(epochs, 0, 1);
 	assert_weight(epochs, 10, 1);
-	assert_true(epochs_weight(epochs, 0) == 1);
-	assert_true(epochs_weight(epochs, UINT64_MAX) == 1);
+	assert_true(epochs_weight(epochs, 0, -1) == 1);
+	assert_true(epochs_weight(epochs, UINT64_MAX, -1) == 1);
 	epochs_free(epochs);
 	epochs_free(NULL);
 }
@@ -99,7 +99,7 @@ static void time_without_windows_is_shared_by_the_windows_around_it(void **state
 		epochs_add(epochs, at(look * 0.5), 0.5 * SECOND, look % 8 == 4 ? 0.04 * SECOND : 0,
 			   look % 8 == 4);
 	for (double born = 0; born < 190; born += 1.3) {
-		double weight = epochs_weight(epochs, at(born));
+		double weight = epochs_weight(epochs, at(born), -1);
 
 		assert_true(weight > 80 && weight < 120);
 	}
@@ -141,7 +141,7 @@ static void long_traces_keep_the_shape_of_their_past(void **state)
 		add_looks(epochs, hour * 3600.0, (hour + 1) * 3600.0, 1,
 			  hour < 24 * 7 ? 0.005 : 0.025);
 	for (int hour = 0; hour < 24 * 14; hour += 5) {
-		double weight = epochs_weight(epochs, at(hour * 3600.0 + 1800));
+		double weight = epochs_weight(epochs, at(hour * 3600.0 + 1800), -1);
 		double expected = hour < 24 * 7 ? 100 : 20;
 
 		assert_true(fabs(weight - expected) < 0.05 * expected);
@@ -172,7 +172,8 @@ static void weights_add_up_to_all_births(void **state)
 		}
 		/* 1,000 births a second, 10 in a window. */
 		for (guint i = 0; i < windows->len; i++)
-			sum += 10 * epochs_weight(epochs, at(g_array_index(windows, double, i)));
+			sum += 10 *
+			       epochs_weight(epochs, at(g_array_index(windows, double, i)), -1);
 		births += 60000;
 		epochs_free(epochs);
 	}
@@ -201,7 +202,7 @@ static void weights_are_finite_and_at_least_1_whatever_is_added(void **state)
 				   g_rand_int_range(random, 0, 12));
 			for (int i = 0; i < 4; i++) {
 				double weight = epochs_weight(
-					epochs, at(g_rand_double(random) * time * 1.2));
+					epochs, at(g_rand_double(random) * time * 1.2), -1);
 
 				assert_true(isfinite(weight));
 				assert_true(weight >= 1);
@@ -212,9 +213,24 @@ static void weights_are_finite_and_at_least_1_whatever_is_added(void **state)
 	g_rand_free(random);
 }
 
+/* A heavy window sees little time for the same money, and stands for as much. */
+static void short_windows_stand_for_as_much_time_as_long_ones(void **state)
+{
+	struct epochs *epochs = epochs_new(BEGAN);
+
+	(void)state;
+	for (double time = 0.5; time <= 60; time += 0.5)
+		epochs_add(epochs, at(time), 0.5 * SECOND, 0.011 * SECOND, 2);
+	assert_true(fabs(epochs_weight(epochs, at(20), 0.010 * SECOND) - 25) < 1e-6);
+	assert_true(fabs(epochs_weight(epochs, at(20), 0.001 * SECOND) - 250) < 1e-6);
+	assert_true(epochs_weight(epochs, at(20), 3 * SECOND) == 1);
+	epochs_free(epochs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(short_windows_stand_for_as_much_time_as_long_ones),
 		cmocka_unit_test(a_steadily_sampled_block_stands_for_the_time_between_windows),
 		cmocka_unit_test(before_the_first_look_a_block_stands_for_itself),
 		cmocka_unit_test(what_was_traced_whole_keeps_counting_once_when_sampling_begins),

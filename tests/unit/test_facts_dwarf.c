@@ -6,19 +6,15 @@
  * behaviour, not layout; test_interpreter.c checks them by their effect.
  * - pool_size, pool_alignment, arena_size: macros; test_interpreter.c asks the interpreters.
  * - old_unicode_width: sizeof(Py_UNICODE), checked below by its own name.
- * - the row 3.14: no interpreter at hand, and it has no offsets of its own (PUBLISHED_ONLY).
+ * - the rows 3.14 and 3.15: they have no offsets of their own (PUBLISHED_ONLY); what they say of
+ * frames and lines is checked on the interpreters of Debian unstable (make check-distros).
  */
+#include "tests/unit/dwarf_types.h"
 #include "tests/unit/python_child.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-#include <stdbool.h>
 #include <dwarf.h>
-#include <elfutils/libdw.h>
 
 #include "cpython/facts.h"
-
-enum { ABSENT = UINT32_MAX }; /* the version has no such member */
 
 /* A fact and the member whose offset it is. The members of several spellings are tried in turn:
  * CPython renames. */
@@ -41,6 +37,12 @@ static const struct fact_check checks[] = {
 	CHECK(runtime_interpreters_head, "_PyRuntimeState.interpreters.head"),
 	CHECK(runtime_allocators, "_PyRuntimeState.allocators.standard.raw"),
 	CHECK(runtime_obj_arena, "_PyRuntimeState.allocators.obj_arena"),
+	CHECK(runtime_gc, "_PyRuntimeState.gc"),
+	CHECK(interp_gc, "PyInterpreterState.gc"),
+	CHECK(gc_enabled, "_gc_runtime_state.enabled"),
+	CHECK(gc_generations, "_gc_runtime_state.generations"),
+	CHECK(gc_count, "gc_generation.count"),
+	CHECK(gc_stats, "_gc_runtime_state.generation_stats"),
 	CHECK(interp_next, "PyInterpreterState.next"),
 	CHECK(interp_tstate_head, "PyInterpreterState.threads.head",
 	      "PyInterpreterState.tstate_head"),
@@ -88,125 +90,20 @@ static const struct fact_check current_checks[] = {
 	CHECK(frame_instruction, "_PyInterpreterFrame.instr_ptr"),
 };
 
-/* A file's complete types by typedef name and by struct tag. */
-struct types {
-	int fd;
-	Dwarf *dwarf;
-	GHashTable *by_name; /* of Dwarf_Die *, of structs */
-};
-
-/* Follows typedefs and qualifiers. */
-static bool strip_names(Dwarf_Die *die)
-{
-	Dwarf_Attribute attribute;
-
-	for (int tag = dwarf_tag(die); tag == DW_TAG_typedef || tag == DW_TAG_const_type;
-	     tag = dwarf_tag(die))
-		if (!dwarf_attr(die, DW_AT_type, &attribute) || !dwarf_formref_die(&attribute, die))
-			return false;
-	return true;
-}
-
-static void add_type(struct types *types, Dwarf_Die *die)
-{
-	const char *name = dwarf_diename(die);
-	int tag = dwarf_tag(die);
-	Dwarf_Die type = *die;
-
-	if (!name || (tag != DW_TAG_typedef && tag != DW_TAG_structure_type) ||
-	    !strip_names(&type) || dwarf_hasattr(&type, DW_AT_declaration) ||
-	    g_hash_table_contains(types->by_name, name))
-		return;
-	g_hash_table_insert(types->by_name, (char *)name, g_memdup2(&type, sizeof(type)));
-}
-
-static struct types types_open(const char *path)
-{
-	struct types types = { .fd = open(path, O_RDONLY | O_CLOEXEC) };
-	Dwarf_Off offset = 0, next;
-	Dwarf_Die unit, die;
-	size_t header;
-
-	if (types.fd < 0)
-		fail_msg("%s is missing", path);
-	types.dwarf = dwarf_begin(types.fd, DWARF_C_READ);
-	assert_non_null(types.dwarf);
-	types.by_name = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
-	while (dwarf_nextcu(types.dwarf, offset, &next, &header, NULL, NULL, NULL) == 0) {
-		if (dwarf_offdie(types.dwarf, offset + header, &unit) &&
-		    dwarf_child(&unit, &die) == 0)
-			do
-				add_type(&types, &die);
-			while (dwarf_siblingof(&die, &die) == 0);
-		offset = next;
-	}
-	return types;
-}
-
-static void types_close(struct types *types)
-{
-	g_hash_table_unref(types->by_name);
-	dwarf_end(types->dwarf);
-	close(types->fd);
-}
-
-/* The member @name of the struct @die, also inside anonymous members; adds its offset to @offset.
- */
-static bool find_member(Dwarf_Die *die, const char *name, uint32_t *offset, Dwarf_Die *type)
-{
-	Dwarf_Attribute attribute;
-	Dwarf_Word location;
-	Dwarf_Die child;
-
-	if (dwarf_child(die, &child) != 0)
-		return false;
-	do {
-		if (dwarf_tag(&child) != DW_TAG_member ||
-		    g_strcmp0(dwarf_diename(&child), name) != 0)
-			continue;
-		if (dwarf_formudata(dwarf_attr(&child, DW_AT_data_member_location, &attribute),
-				    &location) != 0)
-			return false;
-		*offset += (uint32_t)location;
-		return dwarf_attr(&child, DW_AT_type, &attribute) &&
-		       dwarf_formref_die(&attribute, type) && strip_names(type);
-	} while (dwarf_siblingof(&child, &child) == 0);
-	return false;
-}
-
-/* The offset that "type.member.member" says, or sizeof for "type". */
-static uint32_t resolve(const struct types *types, const char *path)
-{
-	g_auto(GStrv) parts = g_strsplit(path, ".", -1);
-	const Dwarf_Die *found = g_hash_table_lookup(types->by_name, parts[0]);
-	Dwarf_Die die;
-	uint32_t offset = 0;
-
-	if (!found)
-		return ABSENT;
-	die = *found;
-	if (!parts[1])
-		return (uint32_t)dwarf_bytesize(&die);
-	for (size_t i = 1; parts[i]; i++)
-		if (!find_member(&die, parts[i], &offset, &die))
-			return ABSENT;
-	return offset;
-}
-
-static unsigned int check_facts(const struct types *types, const struct python_facts *facts,
+static unsigned int check_facts(const struct dwarf_types *types, const struct python_facts *facts,
 				const struct fact_check *list, size_t count)
 {
 	unsigned int checked = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		uint32_t expected = ABSENT, actual;
+		uint32_t expected = DWARF_ABSENT, actual;
 
-		for (size_t m = 0; m < 4 && list[i].members[m] && expected == ABSENT; m++)
-			expected = resolve(types, list[i].members[m]);
+		for (size_t m = 0; m < 4 && list[i].members[m] && expected == DWARF_ABSENT; m++)
+			expected = dwarf_resolve(types, list[i].members[m]);
 		memcpy(&actual, (const char *)facts + list[i].fact, sizeof(actual));
-		checked += expected != ABSENT;
+		checked += expected != DWARF_ABSENT;
 		/* 0 says that the version has no such member. */
-		if (expected == ABSENT ? actual != 0 : actual != expected)
+		if (expected == DWARF_ABSENT ? actual != 0 : actual != expected)
 			fail_msg("%d.%d: %s is %u, the debug information says %d", facts->major,
 				 facts->minor, list[i].name, actual, (int)expected);
 	}
@@ -216,7 +113,7 @@ static unsigned int check_facts(const struct types *types, const struct python_f
 /* 3.11 has an owner too, but none that is a boundary, so nothing to look at. */
 static const struct fact_check owner_check = CHECK(frame_owner, "_PyInterpreterFrame.owner");
 
-static void check_frames(const struct types *types, const struct python_facts *facts)
+static void check_frames(const struct dwarf_types *types, const struct python_facts *facts)
 {
 	const struct fact_check *list = facts->chain == CHAIN_FRAME    ? frame_checks
 					: facts->chain == CHAIN_CFRAME ? cframe_checks
@@ -231,7 +128,7 @@ static void check_frames(const struct types *types, const struct python_facts *f
 }
 
 /* PyASCIIObject.state: the bits that objects.c takes apart. */
-static void check_string_state(const struct types *types)
+static void check_string_state(const struct dwarf_types *types)
 {
 	static const struct {
 		const char *name;
@@ -246,7 +143,7 @@ static void check_string_state(const struct types *types)
 	Dwarf_Word bit;
 	Dwarf_Die child;
 
-	assert_true(find_member(&state, "state", &offset, &state));
+	assert_true(dwarf_find_member(&state, "state", &offset, &state));
 	assert_int_equal(dwarf_child(&state, &child), 0);
 	do {
 		for (size_t i = 0; i < G_N_ELEMENTS(bits); i++) {
@@ -273,19 +170,19 @@ static void facts_agree_with_the_debug_information(void **state)
 	for (size_t i = 0; i < TEST_PYTHONS; i++) {
 		const struct test_python python = test_python(i);
 		const struct python_facts *facts;
-		struct types types;
+		struct dwarf_types types;
 
 		if (!python.library) /* Debian's: stripped, the row of 3.11 is checked */
 			continue;
 		facts = python_facts_find(python.major, python.minor);
 		assert_non_null(facts);
-		types = types_open(python.library);
+		types = dwarf_types_open(python.library);
 		/* Enough to know that the types were found: the oldest has 16 of these members. */
 		assert_true(check_facts(&types, facts, checks, G_N_ELEMENTS(checks)) >= 16);
 		check_frames(&types, facts);
 		if (python.major == 3)
 			check_string_state(&types);
-		types_close(&types);
+		dwarf_types_close(&types);
 		checked_rows++;
 	}
 	assert_int_equal(checked_rows, 9);
@@ -303,7 +200,7 @@ static void members_lie_in_the_windows_that_are_read_at_once(void **state)
 	const struct python_facts *rows = python_facts_all(&count);
 
 	(void)state;
-	assert_int_equal(count, 10);
+	assert_int_equal(count, 11);
 	for (unsigned int i = 0; i < count; i++) {
 		assert_window(rows[i].tstate_next, 8, PYLEAK_TSTATE_WINDOW);
 		assert_window(rows[i].tstate_thread_id, 8, PYLEAK_TSTATE_WINDOW);
@@ -324,7 +221,7 @@ static void every_version_has_one_row(void **state)
 	for (unsigned int i = 0; i < count; i++)
 		assert_ptr_equal(python_facts_find(rows[i].major, rows[i].minor), &rows[i]);
 	assert_null(python_facts_find(3, 5));
-	assert_null(python_facts_find(3, 15));
+	assert_null(python_facts_find(3, 16));
 	assert_null(python_facts_find(4, 6));
 }
 

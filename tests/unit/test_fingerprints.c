@@ -54,12 +54,12 @@ static struct fingerprint_subject chunk(uint64_t size)
 
 static bool take(struct fake *target, const struct fingerprint_subject *subject)
 {
-	return fingerprints_take(target->fingerprints, &target->memory.base, subject);
+	return fingerprints_take(target->fingerprints, &target->memory.base, subject, 3e6);
 }
 
 static bool match(struct fake *target, const struct fingerprint_subject *subject)
 {
-	return fingerprints_match(target->fingerprints, &target->memory.base, subject, false);
+	return fingerprints_match(target->fingerprints, &target->memory.base, subject, false, NULL);
 }
 
 static void an_object_that_nobody_touched_is_the_same(void **state)
@@ -121,12 +121,14 @@ static void without_a_fingerprint_nothing_is_the_same(void **state)
 	(void)state;
 	*word(target, 1) = TYPE;
 	assert_false(match(target, &subject));
-	assert_true(fingerprints_match(target->fingerprints, &target->memory.base, &subject, true));
+	assert_true(fingerprints_match(target->fingerprints, &target->memory.base, &subject, true,
+				       NULL));
 	assert_true(match(target, &subject));
 	/* Born at another time: another block. */
 	subject.tag++;
 	assert_false(match(target, &subject));
-	assert_true(fingerprints_match(target->fingerprints, &target->memory.base, &subject, true));
+	assert_true(fingerprints_match(target->fingerprints, &target->memory.base, &subject, true,
+				       NULL));
 	assert_true(match(target, &subject));
 	target_free(target);
 }
@@ -270,9 +272,108 @@ static void what_nobody_asks_for_is_forgotten(void **state)
 	target_free(target);
 }
 
+/* A type in the target's memory at word @at: its type is @metatype. */
+static uint64_t type_new(struct fake *target, int at, uint64_t metatype, uint64_t flags)
+{
+	uint64_t address = START + at * 8;
+
+	target->words[at + 1] = metatype ? metatype : address;
+	target->words[at + 168 / 8] = flags;
+	return address;
+}
+
+static struct birth birth_of(struct fake *target, uint32_t size)
+{
+	struct birth birth = { .key = PYLEAK_BLOCK_KEY(1, BLOCK), .size = size };
+
+	birth.content = MIN(size, sizeof(birth.words));
+	memcpy(birth.words, word(target, 0), birth.content);
+	return birth;
+}
+
+static bool is_as_born(struct fake *target, const struct birth *birth)
+{
+	return fingerprints_is_as_born(target->fingerprints, &target->memory.base, birth);
+}
+
+static void an_object_keeps_the_type_that_it_was_born_with(void **state)
+{
+	static const int type_words[] = { 1, 3, 5 };
+
+	(void)state;
+	for (size_t i = 0; i < G_N_ELEMENTS(type_words); i++) {
+		struct fake *target = target_new();
+		uint64_t metatype = type_new(target, 25, 0, 0);
+		uint64_t list = type_new(target, 30, metatype, 0);
+		uint64_t dict = type_new(target, 36, metatype, 0);
+		struct birth birth;
+
+		*word(target, type_words[i]) = list;
+		birth = birth_of(target, 64);
+		assert_true(is_as_born(target, &birth));
+		/* It is being filled. */
+		for (int k = type_words[i] + 1; k < 6; k++)
+			*word(target, k) = 0x5550 + k;
+		assert_true(is_as_born(target, &birth));
+		*word(target, type_words[i]) = dict;
+		assert_false(is_as_born(target, &birth));
+		/* What was a buffer is an object now. */
+		*word(target, type_words[i]) = list;
+		birth.words[type_words[i]] = 77;
+		assert_false(is_as_born(target, &birth));
+		birth.content = 0;
+		assert_false(is_as_born(target, &birth));
+		target_free(target);
+	}
+}
+
+static void a_str_does_not_change(void **state)
+{
+	struct fake *target = target_new();
+	uint64_t str = type_new(target, 30, type_new(target, 25, 0, 0), 1 << 28);
+	struct birth birth;
+
+	(void)state;
+	*word(target, 1) = str;
+	*word(target, 2) = 11;
+	*word(target, 3) = UINT64_MAX;
+	birth = birth_of(target, 64);
+	*word(target, 3) = 0x1234567; /* its hash */
+	assert_true(is_as_born(target, &birth));
+	*word(target, 2) = 12;
+	*word(target, 5) = 99;
+	assert_false(is_as_born(target, &birth));
+	target_free(target);
+}
+
+/* Links of the garbage collector and what a buffer holds may point anywhere. */
+static void what_leads_to_no_type_is_no_object(void **state)
+{
+	struct fake *target = target_new();
+	struct birth birth;
+
+	(void)state;
+	/* A ring of four, none of which is its own type. */
+	for (int i = 0; i < 4; i++)
+		target->words[25 + 2 * i + 1] = START + (25 + 2 * ((i + 1) % 4)) * 8;
+	*word(target, 1) = START + 25 * 8;
+	birth = birth_of(target, 64);
+	*word(target, 1) = START + 27 * 8;
+	assert_true(is_as_born(target, &birth));
+	*word(target, 1) = UINT64_MAX - 7;
+	*word(target, 3) = 0x7fff00000000;
+	assert_true(is_as_born(target, &birth));
+	target->memory.length = 0;
+	assert_false(is_as_born(target, &birth));
+	target_free(target);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_object_keeps_the_type_that_it_was_born_with),
+		cmocka_unit_test(a_str_does_not_change),
+		cmocka_unit_test(what_leads_to_no_type_is_no_object),
 		cmocka_unit_test(an_object_that_nobody_touched_is_the_same),
 		cmocka_unit_test(an_object_of_another_type_is_another),
 		cmocka_unit_test(small_blocks_are_read_no_further_than_they_go),

@@ -125,11 +125,11 @@ static void visit(void *context, uint64_t block, uint32_t block_size)
 	visited->bytes += block_size;
 }
 
-static struct visited unmarked(struct heap_index *index, struct heap_index *baseline)
+static struct visited unmarked(struct heap_index *index)
 {
 	struct visited visited = { 0 };
 
-	heap_index_each_unmarked(index, baseline, visit, &visited);
+	heap_index_each_unmarked(index, visit, &visited);
 	return visited;
 }
 
@@ -141,45 +141,64 @@ static void marked_blocks_are_accounted_for(void **state)
 	(void)state;
 	free_block(heap, 0, SIZE, 7);
 	index = read_heap(heap);
-	assert_int_equal(unmarked(index, NULL).blocks, 2 * CARVED - 1);
-	assert_int_equal(unmarked(index, NULL).bytes, (2 * CARVED - 1) * SIZE);
-	assert_false(heap_index_mark(index, block_address(0, 7, SIZE)));
+	assert_int_equal(unmarked(index).blocks, 2 * CARVED - 1);
+	assert_int_equal(unmarked(index).bytes, (2 * CARVED - 1) * SIZE);
+	assert_false(heap_index_mark(index, block_address(0, 7, SIZE), NULL));
 	for (uint32_t block = 0; block < CARVED; block++) {
-		assert_int_equal(heap_index_mark(index, block_address(0, block, SIZE)), block != 7);
+		assert_int_equal(heap_index_mark(index, block_address(0, block, SIZE), NULL),
+				 block != 7);
 		if (block != 70)
-			assert_true(heap_index_mark(index, block_address(2, block, SIZE)));
+			assert_true(heap_index_mark(index, block_address(2, block, SIZE), NULL));
 	}
-	assert_true(heap_index_mark(index, block_address(0, 99, SIZE))); /* once more */
-	assert_int_equal(unmarked(index, NULL).blocks, 1);
-	assert_int_equal(unmarked(index, NULL).last, block_address(2, 70, SIZE));
+	assert_true(heap_index_mark(index, block_address(0, 99, SIZE), NULL)); /* once more */
+	assert_int_equal(unmarked(index).blocks, 1);
+	assert_int_equal(unmarked(index).last, block_address(2, 70, SIZE));
 	assert_true(heap_index_is_live(index, block_address(2, 3, SIZE)));
 	heap_index_free(index);
 	heap_free(heap);
 }
 
+/* The heap as it stands is the baseline. */
+static struct heap_index *read_baseline(struct heap *heap)
+{
+	struct heap_index *index = read_heap(heap);
+
+	heap_index_set_baseline(index);
+	return index;
+}
+
+/* A look @passed units after the one before, which it replaces. */
+static void look(struct heap *heap, struct heap_index **index, uint32_t passed)
+{
+	struct heap_index *next = read_heap(heap);
+
+	heap_index_follow(next, *index, passed);
+	*index = next;
+}
+
+static uint64_t count_new(const struct heap_index *index, uint32_t size)
+{
+	uint64_t counts[1][POOL_MAX_CLASSES];
+
+	heap_index_count_new(index, NULL, 1, counts);
+	return counts[0][size / 16 - 1];
+}
+
 static void what_lived_before_is_not_new(void **state)
 {
 	struct heap *heap = heap_new();
-	struct heap_index *baseline = read_heap(heap), *index;
-	uint64_t counts[POOL_MAX_CLASSES];
+	struct heap_index *index = read_baseline(heap);
 
 	(void)state;
 	pool_full_up_to(pool_bytes(heap, 2), &wide, SIZE, CARVED + 5);
 	pool_full_up_to(pool_bytes(heap, 3), &wide, 512, 20);
-	index = read_heap(heap);
-	assert_int_equal(unmarked(index, baseline).blocks, 25);
-	assert_true(heap_index_mark(index, block_address(3, 0, 512)));
-	assert_int_equal(unmarked(index, baseline).blocks, 24);
-	heap_index_count_new(index, baseline, counts);
-	assert_int_equal(counts[SIZE / 16 - 1], 5);
-	assert_int_equal(counts[512 / 16 - 1], 20);
-	heap_index_count_new(index, NULL, counts);
-	assert_int_equal(counts[SIZE / 16 - 1], 2 * CARVED + 5);
-	for (uint32_t i = 0; i < POOL_MAX_CLASSES; i++)
-		if (i != SIZE / 16 - 1 && i != 512 / 16 - 1)
-			assert_int_equal(counts[i], 0);
+	look(heap, &index, 1);
+	assert_int_equal(unmarked(index).blocks, 25);
+	assert_true(heap_index_mark(index, block_address(3, 0, 512), NULL));
+	assert_int_equal(unmarked(index).blocks, 24);
+	for (uint32_t size = 16; size <= 16 * POOL_MAX_CLASSES; size += 16)
+		assert_int_equal(count_new(index, size), size == SIZE ? 5 : size == 512 ? 20 : 0);
 	heap_index_free(index);
-	heap_index_free(baseline);
 	heap_free(heap);
 }
 
@@ -187,80 +206,112 @@ static void what_lived_before_is_not_new(void **state)
 static void a_pool_of_another_class_has_nothing_old(void **state)
 {
 	struct heap *heap = heap_new();
-	struct heap_index *baseline = read_heap(heap), *index;
-	uint64_t counts[POOL_MAX_CLASSES];
+	struct heap_index *index = read_baseline(heap);
 
 	(void)state;
 	pool_full_up_to(pool_bytes(heap, 0), &wide, 32, 400);
-	index = read_heap(heap);
-	heap_index_count_new(index, baseline, counts);
-	assert_int_equal(counts[32 / 16 - 1], 400);
-	assert_int_equal(counts[SIZE / 16 - 1], 0);
-	heap_index_intersect(baseline, index);
-	heap_index_free(index);
+	look(heap, &index, 1);
+	assert_int_equal(count_new(index, 32), 400);
+	assert_int_equal(count_new(index, SIZE), 0);
 	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
-	index = read_heap(heap);
-	heap_index_count_new(index, baseline, counts);
-	assert_int_equal(counts[SIZE / 16 - 1], CARVED);
+	look(heap, &index, 1);
+	assert_int_equal(count_new(index, SIZE), CARVED);
 	heap_index_free(index);
-	heap_index_free(baseline);
 	heap_free(heap);
-}
-
-static uint64_t new_after(struct heap *heap, struct heap_index *baseline)
-{
-	struct heap_index *index = read_heap(heap);
-	uint64_t counts[POOL_MAX_CLASSES];
-
-	heap_index_count_new(index, baseline, counts);
-	heap_index_intersect(baseline, index);
-	heap_index_free(index);
-	return counts[SIZE / 16 - 1];
 }
 
 static void a_freed_place_that_is_handed_out_again_is_new(void **state)
 {
 	struct heap *heap = heap_new();
-	struct heap_index *baseline = read_heap(heap);
+	struct heap_index *index = read_baseline(heap);
 
 	(void)state;
 	free_block(heap, 0, SIZE, 20);
-	assert_int_equal(new_after(heap, baseline), 0);
+	look(heap, &index, 1);
+	assert_int_equal(count_new(index, SIZE), 0);
 	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
-	assert_int_equal(new_after(heap, baseline), 1);
-	assert_int_equal(new_after(heap, baseline), 1);
-	heap_index_free(baseline);
+	for (int round = 0; round < 2; round++) {
+		look(heap, &index, 1);
+		assert_int_equal(count_new(index, SIZE), 1);
+	}
+	heap_index_free(index);
 	heap_free(heap);
 }
 
 static void a_pool_that_was_missed_once_is_not_new(void **state)
 {
 	struct heap *heap = heap_new();
-	struct heap_index *baseline = read_heap(heap);
+	struct heap_index *index = read_baseline(heap);
 
 	(void)state;
 	for (int round = 0; round < 3; round++) {
 		put32(pool_bytes(heap, 0), 36, 63); /* torn */
-		assert_int_equal(new_after(heap, baseline), 0);
+		look(heap, &index, 1);
+		assert_int_equal(count_new(index, SIZE), 0);
+		assert_int_equal(heap_index_blocks(index), CARVED);
 		pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
-		assert_int_equal(new_after(heap, baseline), 0);
+		look(heap, &index, 1);
+		assert_int_equal(count_new(index, SIZE), 0);
 	}
-	heap_index_free(baseline);
+	heap_index_free(index);
 	heap_free(heap);
 }
 
 static void a_pool_that_is_gone_is_forgotten(void **state)
 {
 	struct heap *heap = heap_new();
-	struct heap_index *baseline = read_heap(heap);
+	struct heap_index *index = read_baseline(heap);
 
 	(void)state;
 	memset(pool_bytes(heap, 0), 0, WIDE);
-	assert_int_equal(new_after(heap, baseline), 0);
-	assert_int_equal(new_after(heap, baseline), 0);
+	look(heap, &index, 1);
+	look(heap, &index, 1);
+	assert_int_equal(count_new(index, SIZE), 0);
 	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
-	assert_int_equal(new_after(heap, baseline), CARVED);
-	heap_index_free(baseline);
+	look(heap, &index, 1);
+	assert_int_equal(count_new(index, SIZE), CARVED);
+	heap_index_free(index);
+	heap_free(heap);
+}
+
+static uint8_t age_of(struct heap_index *index, uint32_t block)
+{
+	uint8_t age;
+
+	assert_true(heap_index_mark(index, block_address(2, block, SIZE), &age));
+	return age;
+}
+
+static void places_grow_old_while_every_look_finds_them_handed_out(void **state)
+{
+	static const uint8_t bounds[] = { 10, 100 };
+	struct heap *heap = heap_new();
+	struct heap_index *index = read_baseline(heap);
+	uint64_t counts[3][POOL_MAX_CLASSES];
+
+	(void)state;
+	pool_full_up_to(pool_bytes(heap, 2), &wide, SIZE, CARVED + 4);
+	look(heap, &index, 7);
+	assert_int_equal(age_of(index, 0), HEAP_AGE_BASELINE);
+	assert_int_equal(age_of(index, CARVED), 0);
+	look(heap, &index, 9);
+	pool_full_up_to(pool_bytes(heap, 2), &wide, SIZE, CARVED + 6);
+	look(heap, &index, 1);
+	assert_int_equal(age_of(index, CARVED), 10);
+	assert_int_equal(age_of(index, CARVED + 4), 0);
+	free_block(heap, 2, SIZE, CARVED);
+	look(heap, &index, 90);
+	pool_full_up_to(pool_bytes(heap, 2), &wide, SIZE, CARVED + 6);
+	look(heap, &index, 1);
+	assert_int_equal(age_of(index, CARVED), 0);
+	heap_index_count_new(index, bounds, 3, counts);
+	assert_int_equal(counts[0][SIZE / 16 - 1], 1);
+	assert_int_equal(counts[1][SIZE / 16 - 1], 2);
+	assert_int_equal(counts[2][SIZE / 16 - 1], 3);
+	look(heap, &index, 1000);
+	assert_int_equal(age_of(index, CARVED), HEAP_AGE_MOST);
+	assert_int_equal(age_of(index, 0), HEAP_AGE_BASELINE);
+	heap_index_free(index);
 	heap_free(heap);
 }
 
@@ -275,6 +326,7 @@ int main(void)
 		cmocka_unit_test(a_freed_place_that_is_handed_out_again_is_new),
 		cmocka_unit_test(a_pool_that_was_missed_once_is_not_new),
 		cmocka_unit_test(a_pool_that_is_gone_is_forgotten),
+		cmocka_unit_test(places_grow_old_while_every_look_finds_them_handed_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

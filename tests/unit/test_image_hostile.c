@@ -53,7 +53,7 @@ static void ask_everything(struct elf_image *image)
 					     "main", "_r_debug" };
 	const GArray *functions = elf_image_functions(image);
 	struct elf_symbol symbol;
-	struct probe_site site;
+	struct probe_site site, sites[MOST_SYSCALL_SITES];
 	struct elf_range found;
 	uint64_t value;
 
@@ -66,7 +66,8 @@ static void ask_everything(struct elf_image *image)
 		assert_true(
 			entry_site_find(image, symbol.address, ARGUMENT_1, true, &site, &error) ||
 			error);
-		assert_true(syscall_site_find(image, symbol.address, &site, &second) || second);
+		assert_true(syscall_sites_find(image, symbol.address, ARGUMENT_1, sites, &second) ||
+			    second);
 	}
 	for (guint i = 0; i < functions->len; i++) {
 		struct elf_range range = g_array_index(functions, struct elf_range, i);

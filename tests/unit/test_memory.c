@@ -172,6 +172,91 @@ static void string_in_a_recorded_image_may_end_with_it(void **state)
 	assert_null(memory_read_string(&image.base, 0, 100));
 }
 
+static void pieces_are_read_up_to_the_first_that_cannot_be(void **state)
+{
+	enum { COUNT = 3000 }; /* more than one system call takes */
+	(void)state;
+	char *pages = page_before_nothing();
+	struct process_memory process;
+	g_autofree uint64_t *addresses = g_new(uint64_t, COUNT);
+	g_autofree uint16_t *values = g_new0(uint16_t, COUNT);
+
+	process_memory_init(&process, getpid());
+	for (int i = 0; i < COUNT; i++) {
+		addresses[i] = (uintptr_t)pages + i % 2000 * 2;
+		memcpy(pages + i % 2000 * 2, &(uint16_t){ i % 2000 }, 2);
+	}
+	assert_int_equal(memory_read_each(&process.base, addresses, COUNT, values, 2), COUNT);
+	for (int i = 0; i < COUNT; i++)
+		assert_int_equal(values[i], i % 2000);
+	addresses[2500] = (uintptr_t)pages + PAGE - 1; /* half of it */
+	assert_int_equal(memory_read_each(&process.base, addresses, COUNT, values, 2), 2500);
+	addresses[0] = 0;
+	assert_int_equal(memory_read_each(&process.base, addresses, COUNT, values, 2), 0);
+	assert_int_equal(memory_read_each(&process.base, addresses, 0, values, 2), 0);
+	munmap(pages, PAGE);
+}
+
+static void an_image_is_read_in_pieces_too(void **state)
+{
+	static const uint8_t bytes[] = { 1, 2, 3, 4 };
+	static const uint64_t addresses[] = { 0x1002, 0x1000, 0x1003 };
+	struct image_memory image;
+	uint8_t out[6];
+
+	(void)state;
+	image_memory_init(&image, 0x1000, bytes, sizeof(bytes));
+	assert_int_equal(memory_read_each(&image.base, addresses, 3, out, 2), 2);
+	assert_memory_equal(out, ((uint8_t[]){ 3, 4, 1, 2 }), 4);
+}
+
+/* Of a process that is gone, and of an image: all there might be. */
+static void what_is_populated_may_not_be_known(void **state)
+{
+	struct memory_range span = { 0x1000, 0x5000, false };
+	g_autoptr(GArray) spans = g_array_new(false, false, sizeof(span)), all = NULL, gone = NULL;
+	struct process_memory process;
+	struct image_memory image;
+
+	(void)state;
+	g_array_append_val(spans, span);
+	image_memory_init(&image, 0x1000, "", 1);
+	all = memory_populated(&image.base, spans);
+	assert_int_equal(all->len, 1);
+	assert_memory_equal(all->data, &span, sizeof(span));
+	process_memory_init(&process, 0x7fffffff);
+	gone = memory_populated(&process.base, spans);
+	assert_int_equal(gone->len, 1);
+}
+
+/* One that cannot be read does not keep those after it from being read. */
+static void pieces_are_read_past_bad_ones(void **state)
+{
+	char *page = page_before_nothing();
+	struct process_memory process;
+	const uint64_t addresses[] = { 1,
+				       (uint64_t)page,
+				       (uint64_t)page + PAGE,
+				       (uint64_t)page + PAGE - 4,
+				       (uint64_t)page + PAGE - 8,
+				       UINT64_MAX - 3 };
+	const bool expected[] = { false, true, false, false, true, false };
+	bool done[G_N_ELEMENTS(addresses)];
+	uint64_t words[G_N_ELEMENTS(addresses)];
+
+	(void)state;
+	process_memory_init(&process, getpid());
+	memset(page, 1, 8);
+	memset(page + PAGE - 8, 4, 8);
+	memory_read_any(&process.base, addresses, G_N_ELEMENTS(addresses), words, sizeof(words[0]),
+			done);
+	for (size_t i = 0; i < G_N_ELEMENTS(addresses); i++)
+		assert_int_equal(done[i], expected[i]);
+	assert_int_equal(words[1], 0x0101010101010101);
+	assert_int_equal(words[4], 0x0404040404040404);
+	munmap(page, PAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +268,10 @@ int main(void)
 		cmocka_unit_test(string_may_end_right_before_unreadable_memory),
 		cmocka_unit_test(string_is_cut_at_the_limit),
 		cmocka_unit_test(string_in_a_recorded_image_may_end_with_it),
+		cmocka_unit_test(pieces_are_read_up_to_the_first_that_cannot_be),
+		cmocka_unit_test(an_image_is_read_in_pieces_too),
+		cmocka_unit_test(what_is_populated_may_not_be_known),
+		cmocka_unit_test(pieces_are_read_past_bad_ones),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

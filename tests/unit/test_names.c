@@ -131,7 +131,7 @@ static uint32_t add(struct heap *heap, uint32_t context, const struct raw_frame 
 {
 	const struct context_event event = { .context = context, .count = count };
 
-	return names_add(heap->names, &event, frames);
+	return names_add(heap->names, &event, frames).unnamed;
 }
 
 static void assert_frame(const struct heap *heap, uint32_t context, uint32_t index,
@@ -290,7 +290,7 @@ static void without_an_interpreter_frames_have_no_names(void **state)
 	struct names *names = names_new(heap->process, NULL);
 	const struct context_event event = { .context = 1, .count = 1, .truncated = 1 };
 
-	assert_int_equal(names_add(names, &event, &frame), 1);
+	assert_int_equal(names_add(names, &event, &frame).unnamed, 1);
 	assert_string_equal(names_stack(names, 1)->frames[0].function, "?");
 	assert_true(names_stack(names, 1)->truncated);
 	names_free(names);

@@ -227,8 +227,16 @@ static void mistakes_are_named(void **state)
 	assert_refused("-p 1 --ex", PYLEAK_ERROR_USAGE, "--exact or --exclude");
 	assert_refused("-p 1 --sort size", PYLEAK_ERROR_USAGE, "growth, bytes, blocks, rate");
 	assert_refused("-p 1 --group-by thread", PYLEAK_ERROR_USAGE, "stack, line, function");
-	assert_refused("-p 1 -f xml", PYLEAK_ERROR_USAGE, "text or json");
+	assert_refused("-p 1 -f xml", PYLEAK_ERROR_USAGE, "text, json");
 	assert_refused("-p 1 -o ''", PYLEAK_ERROR_USAGE, "--output");
+	assert_refused("-p 1 -a", PYLEAK_ERROR_USAGE, "exclude each other");
+	assert_refused("-a -- python3", PYLEAK_ERROR_USAGE, "exclude each other");
+	assert_refused("-p 1 --match x", PYLEAK_ERROR_USAGE, "-a");
+	assert_refused("-p 1 --cgroup /x", PYLEAK_ERROR_USAGE, "-a");
+	assert_refused("-p 1 --user root", PYLEAK_ERROR_USAGE, "-a");
+	assert_refused("-a --match (", PYLEAK_ERROR_USAGE, "regular expression");
+	assert_refused("-a --user no-such-user", PYLEAK_ERROR_USAGE, "no-such-user");
+	assert_refused("-a --cgroup ''", PYLEAK_ERROR_USAGE, "--cgroup");
 	assert_refused("-p 1 --x\ny", PYLEAK_ERROR_USAGE, "no option");
 	assert_refused("-p 1 -i a\nb", PYLEAK_ERROR_USAGE, "--interval needs");
 }
@@ -236,18 +244,8 @@ static void mistakes_are_named(void **state)
 static void what_is_not_built_yet_is_refused_not_ignored(void **state)
 {
 	static const char *const later[] = {
-		"-a",
-		"serve -p 1 --listen :1",
-		"-p 1 --match x",
-		"-p 1 --cgroup /x",
-		"-p 1 --user u",
 		"-p 1 --merge-children",
-		"-p 1 --native full",
-		"-p 1 -f folded",
-		"-p 1 -f pprof",
 		"-p 1 -f html",
-		"-p 1 -f prometheus",
-		"-a -i 3",
 	};
 	size_t i;
 
@@ -256,6 +254,57 @@ static void what_is_not_built_yet_is_refused_not_ignored(void **state)
 		assert_refused(later[i], PYLEAK_ERROR_UNSUPPORTED, "not in this version");
 	/* A command line that makes no sense anyway is told so first. */
 	assert_refused("-a -i x", PYLEAK_ERROR_USAGE, "--interval");
+}
+
+static void serve_takes_an_address_in_numbers(void **state)
+{
+	static const char *const bad[] = {
+		":9464",	   "9464",	    "localhost:9464",
+		"127.0.0.1",	   "127.0.0.1:",    "127.0.0.1:0",
+		"127.0.0.1:65536", "127.1:80",	    "::1:9464",
+		"[::1]",	   "[::1]9464",	    "[::1:9464",
+		"[127.0.0.1]:80",  "127.0.0.1:80x", "''",
+	};
+	struct options *options = accepted("serve -p 12");
+	size_t i;
+
+	(void)state;
+	assert_true(options->serve && !options->listen);
+	/* Profiles are of all memory; reports stay short. */
+	assert_int_equal(options->top, 10);
+	assert_int_equal(options->analysis.judged, 10);
+	assert_true(options->analysis.top > 1000);
+	options_free(options);
+	options = accepted("-p 12 serve --listen [::1]:80 -t 3");
+	assert_true(options->serve && options->top == 3 && options->analysis.judged == 3);
+	assert_string_equal(options->listen, "[::1]:80");
+	options_free(options);
+	for (i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autofree char *line = g_strconcat("serve -p 1 --listen ", bad[i], NULL);
+
+		assert_refused(line, PYLEAK_ERROR_USAGE, "--listen needs an address and a port");
+	}
+	assert_refused("serve", PYLEAK_ERROR_USAGE, "nothing to trace");
+	assert_refused("-p 1 --listen 127.0.0.1:80", PYLEAK_ERROR_USAGE, "goes with serve");
+	assert_refused("serve -p 1 -j", PYLEAK_ERROR_USAGE, "-o FILE");
+	assert_refused("serve -p 1 --lisp", PYLEAK_ERROR_USAGE, "no option");
+	options_free(accepted("serve -p 1 -j -o reports.ndjson"));
+}
+
+static void profiles_hold_all_sites_unless_told(void **state)
+{
+	struct options *options = accepted("-p 1 -f folded");
+
+	(void)state;
+	assert_true(options->top > 1000 && options->analysis.top == options->top);
+	options_free(options);
+	options = accepted("-p 1 -f pprof -t 5");
+	assert_true(options->top == 5 && options->analysis.top == 5);
+	options_free(options);
+	options = accepted("-p 1 -f prometheus");
+	assert_true(options->top == 10 && options->analysis.top == 10);
+	options_free(options);
+	assert_refused("-p 1 -f pprof --group-by line", PYLEAK_ERROR_USAGE, "--group-by");
 }
 
 static void the_options_are_described_in_json(void **state)
@@ -326,8 +375,9 @@ static void help_fits_80_columns_and_names_every_option(void **state)
 		"--match",	"--cgroup",
 		"--user",	"--merge-children",
 		"--max-memory", "--fail-on-leak",
-		"--verbose",	"--quiet",
-		"--help",	"--version",
+		"--listen",	"--verbose",
+		"--quiet",	"--help",
+		"--version",
 	};
 	g_autofree char *text = output_of("--help");
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -363,6 +413,8 @@ int main(void)
 		cmocka_unit_test(pids_are_read_strictly),
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(what_is_not_built_yet_is_refused_not_ignored),
+		cmocka_unit_test(serve_takes_an_address_in_numbers),
+		cmocka_unit_test(profiles_hold_all_sites_unless_told),
 		cmocka_unit_test(the_options_are_described_in_json),
 		cmocka_unit_test(help_fits_80_columns_and_names_every_option),
 		cmocka_unit_test(version_is_one_line),

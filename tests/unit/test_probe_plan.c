@@ -223,6 +223,29 @@ static void preloaded_allocators_are_planned_beside_libc(void **state)
 	}
 }
 
+static void a_fork_takes_over_the_plan_and_opens_files_through_itself(void **state)
+{
+	struct planned planned = plan("/usr/bin/python3.11", NULL);
+	struct probe_plan *copy = probe_plan_copy(planned.plan, planned.child.pid, 1 << 30);
+	g_autofree char *prefix = g_strdup_printf("/proc/%d/", 1 << 30);
+
+	(void)state;
+	assert_int_equal(copy->groups->len, planned.plan->groups->len);
+	assert_memory_equal(copy->sites, planned.plan->sites, sizeof(copy->sites));
+	for (guint i = 0; i < copy->groups->len; i++) {
+		const struct probe_group *theirs = planned.plan->groups->pdata[i];
+		const struct probe_group *ours = copy->groups->pdata[i];
+
+		assert_true(g_str_has_prefix(ours->path, prefix));
+		assert_string_equal(strchr(ours->path + strlen("/proc/"), '/'),
+				    strchr(theirs->path + strlen("/proc/"), '/'));
+		assert_int_equal(ours->probes->len, theirs->probes->len);
+		assert_int_equal(ours->program, theirs->program);
+	}
+	plan_end(&planned);
+	probe_plan_free(copy);
+}
+
 static void a_process_that_is_gone_has_no_plan(void **state)
 {
 	struct planned planned = plan(test_python(TEST_PYTHONS - 1).program, NULL);
@@ -262,6 +285,7 @@ int main(void)
 		cmocka_unit_test(every_interpreter_has_allocation_sites_and_its_code_is_known),
 		cmocka_unit_test(without_an_interpreter_only_libc_is_planned),
 		cmocka_unit_test(preloaded_allocators_are_planned_beside_libc),
+		cmocka_unit_test(a_fork_takes_over_the_plan_and_opens_files_through_itself),
 		cmocka_unit_test(a_process_that_is_gone_has_no_plan),
 		cmocka_unit_test(malloc_functions_are_listed_once_and_with_their_arguments),
 	};

@@ -50,7 +50,8 @@ static pid_t spawn(char *const argv[])
 
 static pid_t spawn_sleeper(void)
 {
-	char *argv[] = { "/bin/sleep", "1000", "", NULL };
+	/* Stops itself: "sleep 1000" would not take an empty argument. */
+	char *argv[] = { "/bin/sh", "-c", "kill -STOP $$", "", NULL };
 	pid_t child = spawn(argv);
 	g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", child);
 	g_autofree char *cmdline = NULL;
@@ -90,16 +91,16 @@ static void a_process_is_opened_with_its_identity(void **state)
 	g_autoptr(GError) error = NULL;
 	pid_t child = spawn_sleeper();
 	g_autoptr(process) process = process_open(child, &error);
-	g_autofree char *sleep = realpath("/bin/sleep", NULL);
+	g_autofree char *shell = realpath("/bin/sh", NULL);
 	uint64_t ticks_now = 0;
 	struct timespec now;
 
 	assert_non_null(process);
 	assert_int_equal(process->pid, child);
-	assert_string_equal(process->exe, sleep);
-	assert_int_equal(g_strv_length(process->cmdline), 3);
-	assert_string_equal(process->cmdline[1], "1000");
-	assert_string_equal(process->cmdline[2], "");
+	assert_string_equal(process->exe, shell);
+	assert_int_equal(g_strv_length(process->cmdline), 4);
+	assert_string_equal(process->cmdline[1], "-c");
+	assert_string_equal(process->cmdline[3], "");
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	ticks_now = now.tv_sec * sysconf(_SC_CLK_TCK);
 	assert_in_range(process->start_time, ticks_now - 60 * sysconf(_SC_CLK_TCK),
@@ -403,6 +404,31 @@ static void paths_are_opened_through_the_root_and_folder_of_the_process(void **s
 	assert_int_equal(direct.st_ino, through.st_ino);
 }
 
+static void files_are_opened_in_the_root_of_the_process(void **state)
+{
+	(void)state;
+	g_autofree char *folder = g_dir_make_tmp("pyleak-XXXXXX", NULL);
+	g_autofree char *link = g_build_filename(folder, "link", NULL);
+	g_autoptr(process) process = process_open(getpid(), NULL);
+	struct stat opened, expected;
+	int fd;
+
+	assert_int_equal(symlink("/etc/passwd", link), 0);
+	fd = process_open_file(process, link, O_NONBLOCK);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &opened), 0);
+	assert_int_equal(stat("/etc/passwd", &expected), 0);
+	assert_int_equal(opened.st_ino, expected.st_ino);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	close(fd);
+	/* A link of /proc would lead anywhere. */
+	assert_int_equal(process_open_file(process, "/proc/self/root/etc/passwd", 0), -1);
+	assert_int_equal(process_open_file(process, "/no/such/file", 0), -1);
+	unlink(link);
+	rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +443,7 @@ int main(void)
 		cmocka_unit_test(a_mapped_file_is_found_also_when_deleted_or_replaced),
 		cmocka_unit_test(a_deleted_program_loses_only_the_mark_in_its_name),
 		cmocka_unit_test(paths_are_opened_through_the_root_and_folder_of_the_process),
+		cmocka_unit_test(files_are_opened_in_the_root_of_the_process),
 	};
 
 	return cmocka_run_group_tests_name("process", tests, NULL, NULL);

@@ -22,7 +22,8 @@ static struct report *sample_report(void)
 	const struct analysis_options options = { .top = 10 };
 	struct analysis *analysis = analysis_new(&options);
 	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources sources = { sample_stack, sample_source, stacks };
+	const struct analysis_sources sources = { sample_stack, sample_source, stacks,
+						  sample_types };
 	struct snapshot *snapshot = sample_snapshot(1);
 	struct report *report = analysis_add(analysis, snapshot, &sources);
 
@@ -152,6 +153,44 @@ static void a_report_has_the_keys_of_the_contract(void **state)
 	report_free(report);
 }
 
+static void container_and_pid_inside_are_of_the_reports_target(void **state)
+{
+	struct report_header *header = sample_header();
+	struct report_target *target = g_ptr_array_index(header->targets, 0);
+	struct report *report = sample_report();
+	json_t *objects[2];
+	char *text = NULL;
+	size_t size;
+	FILE *stream;
+
+	(void)state;
+	report->pid = target->pid;
+	target->cgroup = g_strdup("/docker/web");
+	target->container = g_strdup("web");
+	target->namespace_pid = 1;
+	stream = open_memstream(&text, &size);
+	assert_true(json_writer.report(stream, &plain, header, report));
+	fclose(stream);
+	objects[0] = parse_line(text, size);
+	objects[1] = written_header(header);
+	for (size_t i = 0; i < 2; i++) {
+		json_t *place = i ? json_array_get(at(objects[i], "targets", NULL), 0)
+				  : at(objects[i], "process", NULL);
+
+		assert_text(place, "cgroup", "/docker/web");
+		assert_text(place, "container", "web");
+		assert_int_equal(json_integer_value(at(place, "namespace_pid", NULL)), 1);
+		json_decref(objects[i]);
+	}
+	report->pid++; /* of a process that the header does not know */
+	objects[0] = written_report(report);
+	assert_true(json_is_null(at(objects[0], "process", "container")));
+	assert_true(json_is_null(at(objects[0], "process", "namespace_pid")));
+	json_decref(objects[0]);
+	report_free(report);
+	report_header_free(header);
+}
+
 static void every_reason_of_loss_is_there_also_at_zero(void **state)
 {
 	struct report *report = sample_report();
@@ -191,6 +230,33 @@ static void a_site_has_the_keys_of_the_contract(void **state)
 	assert_text(frame, "function", "handle");
 	assert_text(frame, "file", "/srv/shop/app.py");
 	assert_int_equal(json_integer_value(at(frame, "line", NULL)), 8);
+	json_decref(object);
+	report_free(report);
+}
+
+static void the_types_of_a_site_are_written(void **state)
+{
+	struct report *report = sample_report();
+	json_t *object = written_report(report), *sites = at(object, "sites", NULL), *site, *type;
+	unsigned int known = 0;
+	size_t i;
+
+	(void)state;
+	json_array_foreach(sites, i, site)
+	{
+		json_t *types = at(site, "types", NULL);
+
+		if (!json_array_size(types))
+			continue;
+		known++;
+		assert_int_equal(json_array_size(types), 2);
+		type = json_array_get(types, 0);
+		assert_keys(type, "name blocks bytes");
+		assert_text(type, "name", "dict");
+		assert_int_equal(json_integer_value(at(type, "blocks", NULL)), 1000);
+		assert_int_equal(json_integer_value(at(type, "bytes", NULL)), 240000);
+	}
+	assert_int_equal(known, 1);
 	json_decref(object);
 	report_free(report);
 }
@@ -360,7 +426,8 @@ static void formats_are_found_by_name(void **state)
 	(void)state;
 	assert_ptr_equal(report_writer_find("json"), &json_writer);
 	assert_ptr_equal(report_writer_find("text"), &text_writer);
-	assert_null(report_writer_find("pprof"));
+	assert_ptr_equal(report_writer_find("pprof"), &pprof_writer);
+	assert_null(report_writer_find("xml"));
 	assert_null(report_writer_find(""));
 }
 
@@ -369,8 +436,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_header_has_the_keys_of_the_contract),
 		cmocka_unit_test(a_report_has_the_keys_of_the_contract),
+		cmocka_unit_test(container_and_pid_inside_are_of_the_reports_target),
 		cmocka_unit_test(every_reason_of_loss_is_there_also_at_zero),
 		cmocka_unit_test(a_site_has_the_keys_of_the_contract),
+		cmocka_unit_test(the_types_of_a_site_are_written),
 		cmocka_unit_test(native_frames_and_empty_stacks_are_written),
 		cmocka_unit_test(no_figure_is_ever_nan_or_infinite),
 		cmocka_unit_test(names_that_are_no_utf8_become_valid),

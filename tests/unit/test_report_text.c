@@ -19,7 +19,7 @@ static struct report *sample_report(void)
 	const struct analysis_options options = { .top = 10 };
 	struct analysis *analysis = analysis_new(&options);
 	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources sources = { sample_stack, sample_source, stacks };
+	const struct analysis_sources sources = { sample_stack, sample_source, stacks, NULL };
 	struct report *report = NULL;
 	int n;
 
@@ -123,6 +123,30 @@ static void the_answer_comes_first(void **state)
 	assert_not_says(text, "nothing lost");
 	assert_fits(text, 80);
 	free(text);
+}
+
+static void a_grouped_report_says_what_a_site_is_and_its_share(void **state)
+{
+	struct report *report = sample_report();
+	struct site *site = &g_array_index(report->sites, struct site, 0);
+	char *text;
+
+	(void)state;
+	report->group_by = GROUP_BY_LINE;
+	site->growth_share = 0.424;
+	site->outstanding_share = 0.126;
+	text = render(&plain, NULL, report);
+	assert_says(text, "\nby line: the program's own that led to the memory\n");
+	assert_says(text, "still there. 42 % of all growth, 13 % of all that is outstanding.");
+	free(text);
+	site->growth_share = -1;
+	site->outstanding_share = 0.001;
+	report->group_by = GROUP_BY_STACK;
+	text = render(&plain, NULL, report);
+	assert_not_says(text, "by line");
+	assert_says(text, "is\n    still there.\n");
+	free(text);
+	report_free(report);
 }
 
 static void exact_figures_carry_no_mark_estimates_do(void **state)
@@ -350,10 +374,47 @@ static void spoil(struct report *report, struct report_header *header, GRand *ra
 	target->cmdline[2] = hostile_string(random);
 	g_free(target->allocator);
 	target->allocator = hostile_string(random);
+	target->container = g_rand_boolean(random) ? hostile_string(random) : NULL;
+	target->cgroup = hostile_string(random);
+	target->namespace_pid = (int32_t)g_rand_int(random);
 	report->elapsed_s = hostile_number(random);
 	report->overhead_pct = hostile_number(random);
 	report->coverage = hostile_number(random);
 	g_ptr_array_add(report->notes, hostile_string(random));
+}
+
+static void a_container_is_named_and_the_pid_inside(void **state)
+{
+	struct report_header *header = sample_header();
+	struct report_target *target = g_ptr_array_index(header->targets, 0);
+	struct report *report = sample_report();
+	const struct report_style style = { .width = 80 };
+	char *text;
+
+	(void)state;
+	target->cgroup = g_strdup("/user.slice");
+	target->namespace_pid = target->pid;
+	text = render(&style, header, report);
+	assert_null(strstr(text, "container"));
+	assert_null(strstr(text, "control group"));
+	free(text);
+	target->namespace_pid = 7;
+	text = render(&style, header, report);
+	assert_non_null(strstr(text, "\ncontrol group /user.slice   pid 7 inside\n"));
+	free(text);
+	target->container =
+		g_strdup("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+	text = render(&style, header, report);
+	assert_non_null(strstr(text, "\ncontainer 0123456789ab   pid 7 inside\n"));
+	free(text);
+	g_free(target->container);
+	target->container = g_strdup("größe");
+	target->namespace_pid = 0;
+	text = render(&style, header, report);
+	assert_non_null(strstr(text, "\ncontainer größe\n"));
+	free(text);
+	report_free(report);
+	report_header_free(header);
 }
 
 static void no_line_is_too_wide_whatever_the_names_are(void **state)
@@ -462,12 +523,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_answer_comes_first),
+		cmocka_unit_test(a_grouped_report_says_what_a_site_is_and_its_share),
 		cmocka_unit_test(exact_figures_carry_no_mark_estimates_do),
 		cmocka_unit_test(nothing_missed_is_said_and_so_is_everything_missed),
 		cmocka_unit_test(an_empty_report_says_so),
 		cmocka_unit_test(long_stacks_are_cut_and_the_rest_is_counted),
 		cmocka_unit_test(colour_is_used_only_when_asked_for),
 		cmocka_unit_test(a_long_path_keeps_its_end),
+		cmocka_unit_test(a_container_is_named_and_the_pid_inside),
 		cmocka_unit_test(no_line_is_too_wide_whatever_the_names_are),
 		cmocka_unit_test(units_read_well),
 		cmocka_unit_test(counts_have_thousands_separators),

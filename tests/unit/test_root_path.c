@@ -52,10 +52,32 @@ static void links_stay_inside_the_root_of_the_target(void **state)
 	g_rmdir(root);
 }
 
+static void paths_are_as_the_target_sees_them(void **state)
+{
+	static const char *const cases[][3] = {
+		{ "/", "/usr/bin/python3", "/usr/bin/python3" },
+		{ "/srv/box", "/srv/box/usr/bin/python3", "/usr/bin/python3" },
+		{ "/srv/box", "/srv/box", "/" },
+		{ "/srv/box", "/srv/boxes/python3", "/srv/boxes/python3" },
+		{ "/srv/box", "/usr/bin/python3", "/usr/bin/python3" },
+		{ "/srv/box", "[heap]", "[heap]" },
+		{ "/srv/box", "", "" },
+		{ "/x", "/x", "/" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *inside = root_path_inside(cases[i][0], g_strdup(cases[i][1]));
+
+		assert_string_equal(inside, cases[i][2]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(links_stay_inside_the_root_of_the_target),
+		cmocka_unit_test(paths_are_as_the_target_sees_them),
 	};
 
 	return cmocka_run_group_tests_name("root_path", tests, NULL, NULL);

@@ -20,7 +20,7 @@
 static void write_sample(FILE *stream)
 {
 	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources sources = { sample_stack, NULL, stacks };
+	const struct analysis_sources sources = { sample_stack, NULL, stacks, NULL };
 	int n;
 
 	for (n = 1; n <= SAMPLE_SNAPSHOTS; n++) {
@@ -74,7 +74,7 @@ static char *reports_from_recording(const struct report_writer *writer)
 
 	assert_non_null(recording);
 	while ((saved = snapshot_read(recording, &error))) {
-		const struct analysis_sources sources = { saved_snapshot_stack, NULL, saved };
+		const struct analysis_sources sources = { saved_snapshot_stack, NULL, saved, NULL };
 		struct report *report = analysis_add(analysis, saved->snapshot, &sources);
 
 		report->pid = 4242;
@@ -90,6 +90,37 @@ static char *reports_from_recording(const struct report_writer *writer)
 	report_header_free(header);
 	analysis_free(analysis);
 	return text;
+}
+
+static void how_memory_is_used_is_read_back(void **state)
+{
+	const struct memory_use use = { true, 9, 8, true, 7, 6, 5, true, true, 4, 3 };
+	GHashTable *stacks = sample_stacks();
+	const struct analysis_sources sources = { .stack = sample_stack, .context = stacks };
+	struct snapshot *snapshot = sample_snapshot(1);
+	struct saved_snapshot *saved;
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	(void)state;
+	snapshot->rss_bytes = 9;
+	snapshot->memory = use;
+	assert_true(snapshot_write(stream, snapshot, &sources, NULL));
+	fclose(stream);
+	stream = fmemopen(text, size, "r");
+	saved = snapshot_read(stream, NULL);
+	assert_non_null(saved);
+	assert_true(saved->snapshot->memory.known && saved->snapshot->memory.malloc_whole);
+	assert_int_equal(saved->snapshot->memory.rss_bytes, 9);
+	assert_int_equal(saved->snapshot->memory.pymalloc_held_bytes, 7);
+	assert_int_equal(memory_use_unused(&saved->snapshot->memory), 8);
+	assert_int_equal(memory_use_in_use(&saved->snapshot->memory), 0);
+	fclose(stream);
+	saved_snapshot_free(saved);
+	snapshot_free(snapshot);
+	g_hash_table_unref(stacks);
+	free(text);
 }
 
 static void a_text_report_comes_from_a_recording(void **state)
@@ -243,10 +274,10 @@ static void damage_anywhere_does_no_harm(void **state)
 {
 	g_autoptr(GRand) random = g_rand_new_with_seed(3);
 	size_t size, i;
-	char *text = sample_text(&size), *newline = strchr(text, '\n');
+	char *text = sample_text(&size);
 
 	(void)state;
-	size = newline - text;
+	size = strcspn(text, "\n");
 	for (i = 1; i < size; i += 7)
 		assert_damaged(text, i);
 	for (i = 0; i < 2000; i++) {
@@ -264,10 +295,72 @@ static void damage_anywhere_does_no_harm(void **state)
 	free(text);
 }
 
+/* One snapshot with types, as text; free(). */
+static char *text_with_types(size_t *size)
+{
+	GHashTable *stacks = sample_stacks();
+	const struct analysis_sources sources = { sample_stack, NULL, stacks, sample_types };
+	struct snapshot *snapshot = sample_snapshot(1);
+	char *text = NULL;
+	FILE *stream = open_memstream(&text, size);
+
+	assert_true(snapshot_write(stream, snapshot, &sources, NULL));
+	fclose(stream);
+	snapshot_free(snapshot);
+	g_hash_table_unref(stacks);
+	return text;
+}
+
+static void types_are_saved_too(void **state)
+{
+	size_t size;
+	char *text = text_with_types(&size);
+	struct saved_snapshot *saved = read_text(text, size, NULL);
+	const struct type_count *type;
+
+	(void)state;
+	assert_non_null(saved);
+	assert_null(saved_snapshot_types(saved, 2));
+	assert_non_null(saved_snapshot_types(saved, 1));
+	assert_int_equal(saved_snapshot_types(saved, 1)->len, 2);
+	type = &g_array_index(saved_snapshot_types(saved, 1), struct type_count, 1);
+	assert_string_equal(type->name, "str");
+	assert_float_equal(type->blocks, 1, 0);
+	assert_float_equal(type->bytes, 240, 0);
+	saved_snapshot_free(saved);
+	free(text);
+}
+
+static void damaged_types_are_refused(void **state)
+{
+	static const char *const changes[][2] = {
+		{ "\"types\":[{", "\"types\":[1,{" },
+		{ "\"types\":[", "\"types\":{},\"other\":[" },
+		{ "\"name\":\"dict\"", "\"name\":null" },
+		{ "\"blocks\":2", "\"blocks\":-2" },
+		{ "\"blocks\":2", "\"blocks\":\"2\"" },
+		{ "\"bytes\":240", "\"bits\":240" },
+	};
+	size_t size;
+	char *text = text_with_types(&size);
+
+	(void)state;
+	for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
+		g_auto(GStrv) parts = g_strsplit(text, changes[i][0], 2);
+		g_autofree char *changed = NULL;
+
+		if (!parts[0] || !parts[1])
+			fail_msg("%s is not in the sample", changes[i][0]);
+		changed = g_strjoinv(changes[i][1], parts);
+		assert_damaged(changed, strlen(changed));
+	}
+	free(text);
+}
+
 static void a_full_disk_is_told(void **state)
 {
 	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources sources = { sample_stack, NULL, stacks };
+	const struct analysis_sources sources = { sample_stack, NULL, stacks, NULL };
 	struct snapshot *snapshot = sample_snapshot(1);
 	FILE *stream = fopen("/dev/full", "w");
 	g_autoptr(GError) error = NULL;
@@ -285,12 +378,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_recording_is_what_the_sample_writes),
+		cmocka_unit_test(how_memory_is_used_is_read_back),
 		cmocka_unit_test(a_text_report_comes_from_a_recording),
 		cmocka_unit_test(a_json_report_comes_from_a_recording),
 		cmocka_unit_test(what_is_read_is_what_was_written),
 		cmocka_unit_test(files_that_are_no_recording_are_refused),
 		cmocka_unit_test(values_out_of_range_are_refused),
 		cmocka_unit_test(damage_anywhere_does_no_harm),
+		cmocka_unit_test(types_are_saved_too),
+		cmocka_unit_test(damaged_types_are_refused),
 		cmocka_unit_test(a_full_disk_is_told),
 	};
 

@@ -16,7 +16,7 @@
 #include "analyse/estimate.h"
 #include "tests/unit/simulation.h"
 
-enum { SEEDS = 200, SUBJECT = 1, BACKGROUND = 2, END = 60, INTERVALS = 2 };
+enum { SEEDS = 200, SUBJECT = 1, BACKGROUND = 2, TEMPORARIES = 7, END = 60, INTERVALS = 2 };
 
 /* What a program does in context SUBJECT. */
 typedef void (*behaviour)(struct simulation *simulation, GRand *random, uint32_t size);
@@ -111,10 +111,11 @@ static void run(behaviour behaviour, enum family family, struct tally tallies[IN
 
 		simulation_context(simulation, SUBJECT, family);
 		simulation_context(simulation, BACKGROUND, family);
+		simulation_context(simulation, TEMPORARIES, FAMILY_PYMALLOC);
 		behaviour(simulation, random, 64);
 		simulation_random(simulation, BACKGROUND, 64, -30, END, 200, 4);
 		if (family == FAMILY_PYMALLOC)
-			simulation_churn(simulation, 64, 100);
+			simulation_churn(simulation, TEMPORARIES, 64, 100);
 		run_once(simulation, tallies);
 		simulation_free(simulation);
 		g_rand_free(random);

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Children of traced processes: each is a target of its own, and nothing of them is left behind."""
+import os
+import re
+import signal
+import time
+from collections import Counter
+
+import pyleak
+
+BLOCKS = 2000
+
+
+def of(reports, pid):
+    return [report for report in reports if report["pid"] == pid]
+
+
+def first_report_of(tracer, pid):
+    return tracer.wait_for_report(lambda report: report["pid"] == pid)
+
+
+def test_a_forked_child_is_traced_exactly_and_without_what_it_inherited():
+    with pyleak.Target("prefork.py") as target, pyleak.attach(target) as tracer:
+        target.ask("inherit")
+        child = target.ask("fork", str(BLOCKS))
+        report = first_report_of(tracer, child)
+        target.ask("go", str(child))
+        line = target.line("worker")
+        report = tracer.wait_for_report(
+            lambda each: each["pid"] == child and each.by_line(target.script).get(line, [0])[0] >= BLOCKS)
+        assert report["parent_pid"] == target.pid
+        assert report["target"]["pid"] == child
+        assert report["target"]["cmdline"][-1].endswith("prefork.py")
+        assert report.by_line(target.script)[line] == [BLOCKS, BLOCKS * 80]
+        assert target.line("inherited") not in report.by_line(target.script)
+        parent = of(tracer.reports, target.pid)[-1]
+        assert parent["parent_pid"] is None
+        assert line not in parent.by_line(target.script)
+        tracer.finish()
+        assert report.lost() == {}
+
+
+def test_children_that_were_there_before_are_traced_too():
+    with pyleak.Target("prefork.py") as target:
+        child = target.ask("fork", str(BLOCKS))
+        with pyleak.attach(target) as tracer:
+            first_report_of(tracer, child)
+            target.ask("go", str(child))
+            line = target.line("worker")
+            tracer.wait_for_report(
+                lambda each: each["pid"] == child and each.by_line(target.script).get(line) == [BLOCKS, BLOCKS * 80])
+            tracer.finish()
+
+
+def test_a_child_that_runs_python_by_exec_is_traced_and_one_that_runs_something_else_is_not():
+    with pyleak.Target("prefork.py") as target, pyleak.attach(target) as tracer:
+        target.ask("run", "/bin/sleep", "0.6")
+        child = target.ask("spawn")
+        report = first_report_of(tracer, child)
+        assert report["target"]["cmdline"][-1] == "import time; time.sleep(600)"
+        tracer.finish()
+        assert {report["pid"] for report in tracer.reports} == {target.pid, child}
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_child_that_exits_gets_one_last_report_and_the_trace_goes_on():
+    with pyleak.Target("prefork.py") as target, pyleak.attach(target) as tracer:
+        child = target.ask("fork")
+        first_report_of(tracer, child)
+        target.ask("stop", str(child))
+        tracer.wait_for_report(lambda each: each["pid"] == child and each["last"])
+        for _ in range(3):
+            assert tracer.wait_for_report()["pid"] == target.pid
+        tracer.finish()
+        assert tracer.end["reason"] == "signal"
+
+
+def test_the_trace_outlives_the_parent_as_long_as_a_child_lives():
+    with pyleak.Target("prefork.py") as target, pyleak.attach(target) as tracer:
+        child = target.ask("fork")
+        first_report_of(tracer, child)
+        target.process.kill()
+        target.process.wait()
+        tracer.wait_for_report(lambda each: each["pid"] == target.pid and each["last"])
+        assert not first_report_of(tracer, child)["last"]
+        os.kill(child, signal.SIGKILL)
+        tracer.finish(None)
+        assert tracer.end["reason"] == "target_exited"
+
+
+def test_no_breakpoint_is_left_in_a_child():
+    """A fork copies the parent's breakpoints: they go when its probes go, whoever holds them then."""
+    with pyleak.Target("prefork.py") as target:
+        with pyleak.attach(target) as tracer:
+            children = [target.ask("fork", "1000") for _ in range(4)]
+            assert len(pyleak.breakpoints(children[-1])) > 100
+            first_report_of(tracer, children[0])
+            tracer.finish()
+        for pid in [target.pid, *children]:
+            assert not pyleak.breakpoints(pid)
+        for pid in children:
+            target.ask("go", str(pid))
+            target.ask("stop", str(pid))
+
+
+def test_no_breakpoint_is_left_in_a_child_when_pyleak_is_killed():
+    with pyleak.Target("prefork.py") as target:
+        with pyleak.attach(target) as tracer:
+            child = target.ask("fork", "1000")
+            first_report_of(tracer, child)
+            tracer.process.kill()
+            tracer.process.wait()
+        pyleak.wait_until(lambda: not pyleak.breakpoints(target.pid) and not pyleak.breakpoints(child))
+        target.ask("go", str(child))
+
+
+def resources(tracer):
+    """What pyleak holds: descriptors, threads, child processes, resident KiB."""
+    keeper = pyleak.read("/proc/%d/task/%d/children" % (tracer.pid, tracer.pid)).split()
+    status = pyleak.read("/proc/%d/status" % tracer.pid)
+    return Counter({
+        "keepers": len(keeper),
+        "descriptors": len(os.listdir("/proc/%d/fd" % tracer.pid)),
+        "threads": int(re.search(r"Threads:\s*(\d+)", status).group(1)),
+        "keeper threads": len(os.listdir("/proc/%s/task" % keeper[0])),
+        "keeper descriptors": len(os.listdir("/proc/%s/fd" % keeper[0])),
+    }), int(re.search(r"VmRSS:\s*(\d+)", status).group(1))
+
+
+def test_workers_that_come_and_go_are_all_traced_and_leave_nothing_behind():
+    with pyleak.Target("prefork.py") as target, pyleak.Tracer("-p", target.pid, "-i", "1") as tracer:
+        tracer.wait_for_report()
+        target.ask("churn", "3", "1", "5")
+        tracer.wait_for_report(lambda each: each["pid"] == target.pid)
+        # A thread for each family, the main one, GLib's for signals, and one that removes probes now and then.
+        pyleak.wait_until(lambda: resources(tracer)[0]["threads"] <= 5)
+        before, rss_before = resources(tracer)
+        objects = len(pyleak.bpf_objects_of(tracer.pid))
+        began = len(tracer.reports)
+        workers = target.ask("churn", "4", "2", "18")
+        deadline = time.time() + pyleak.PATIENCE
+        while True:
+            tracer.wait_for_report(lambda each: each["pid"] == target.pid)
+            after, rss = resources(tracer)
+            if after <= before or time.time() > deadline:
+                break
+        assert after <= before
+        assert len(pyleak.bpf_objects_of(tracer.pid)) == objects
+        assert rss < rss_before + 10 * 1024
+        tracer.finish()
+        seen = {report["pid"] for report in tracer.reports[began:]} - {target.pid}
+        # The youngest were stopped when churn() ended, maybe before they had settled.
+        assert workers >= 16
+        assert len(seen) >= workers - 4
+        assert all(report["tracing"]["lost"]["contexts_full"] == 0 for report in tracer.reports)
