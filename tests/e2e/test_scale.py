@@ -6,29 +6,15 @@ SIDE = 100  # leaf functions, and callers: SIDE * SIDE stacks
 PER_STACK = 200
 
 
-def resident(pid):
-    for line in pyleak.read("/proc/%d/status" % pid).splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("no VmRSS")
-
-
-def test_two_million_blocks_in_ten_thousand_stacks_report_in_under_a_second(record_property):
+def test_two_million_blocks_in_ten_thousand_stacks_are_reported_right():
+    """How long such a report takes is a figure of `make bench`."""
     with pyleak.Target("scale.py") as target:
         tracer = pyleak.Tracer("-p", target.pid, "--exact", "-i", "1", "-t", "100000", "--max-memory", "1G")
         with tracer:
             tracer.wait_for_report()
             truth = target.ask("fill", str(PER_STACK), str(SIDE), timeout=180)
-            filled = tracer.wait_for_report(lambda each: each["totals"]["outstanding_blocks"] >= truth["blocks"],
-                                            timeout=120)
-            # A report that took more than a second could not be followed by the next after one second.
-            arrivals = [filled.arrived] + [tracer.wait_for_report().arrived for _ in range(4)]
-            memory = resident(tracer.pid)
+            tracer.wait_for_report(lambda each: each["totals"]["outstanding_blocks"] >= truth["blocks"], timeout=120)
             report = tracer.finish()
-    gaps = [later - earlier for earlier, later in zip(arrivals, arrivals[1:])]
-    record_property("gaps", gaps)
-    print("gaps between reports %s s, tracer's resident memory %.0f MiB" % (gaps, memory / 2**20))
-    assert max(gaps) < 1.9 and sum(gaps) / len(gaps) < 1.25
     # pymalloc's own table of arenas is a malloc that grows under some of these lines.
     mine = [site for site in report["sites"] if site["family"] == "pymalloc" and
             report.python_stack(site)[:1] and report.python_stack(site)[0][0].startswith("leaf_")]

@@ -16,35 +16,39 @@ struct stratum {
 	GArray *kept;	/* of struct kept_block; up to twice as many as are to be kept */
 };
 
+/* Most contexts have blocks of one size: these are where the context is, for a look visits millions
+ * of blocks and every line of the cache counts. */
 struct context_sample {
+	struct stratum first; /* without kept when there are no blocks at all */
+	GArray *others;	      /* of struct stratum, few; may be NULL */
 	enum family family;
-	GArray *strata; /* of struct stratum, few */
 };
 
 struct block_sample {
-	GHashTable *contexts; /* struct context_sample by GUINT_TO_POINTER(context) */
+	GArray *contexts; /* of struct context_sample by the context's id */
 	uint32_t per_size, total;
 	uint64_t entries; /* kept in all contexts */
 };
 
 static void stratum_clear(void *element)
 {
-	g_array_unref(((struct stratum *)element)->kept);
+	g_clear_pointer(&((struct stratum *)element)->kept, g_array_unref);
 }
 
-static void context_free(void *data)
+static void context_clear(void *element)
 {
-	struct context_sample *context = data;
+	struct context_sample *context = element;
 
-	g_array_unref(context->strata);
-	g_free(context);
+	stratum_clear(&context->first);
+	g_clear_pointer(&context->others, g_array_unref);
 }
 
 struct block_sample *block_sample_new(uint32_t per_size, uint32_t total)
 {
 	struct block_sample *sample = g_new0(struct block_sample, 1);
 
-	sample->contexts = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, context_free);
+	sample->contexts = g_array_new(false, true, sizeof(struct context_sample));
+	g_array_set_clear_func(sample->contexts, context_clear);
 	sample->per_size = MAX(per_size, 1);
 	sample->total = total;
 	return sample;
@@ -54,7 +58,7 @@ void block_sample_free(struct block_sample *sample)
 {
 	if (!sample)
 		return;
-	g_hash_table_unref(sample->contexts);
+	g_array_unref(sample->contexts);
 	g_free(sample);
 }
 
@@ -88,20 +92,27 @@ static void trim(struct block_sample *sample, struct stratum *stratum)
 	g_array_set_size(kept, sample->per_size);
 }
 
+static uint32_t stratum_count(const struct context_sample *context)
+{
+	return context->first.kept ? 1 + (context->others ? context->others->len : 0) : 0;
+}
+
+static struct stratum *stratum_at(struct context_sample *context, uint32_t i)
+{
+	return i ? &g_array_index(context->others, struct stratum, i - 1) : &context->first;
+}
+
 /* Too many contexts: fewer blocks of each. */
 static void shrink(struct block_sample *sample)
 {
 	while (sample->entries > sample->total && sample->per_size > 1) {
-		GHashTableIter iterator;
-		void *item;
-
 		sample->per_size /= 2;
-		g_hash_table_iter_init(&iterator, sample->contexts);
-		while (g_hash_table_iter_next(&iterator, NULL, &item)) {
-			const struct context_sample *context = item;
+		for (guint id = 0; id < sample->contexts->len; id++) {
+			struct context_sample *context =
+				&g_array_index(sample->contexts, struct context_sample, id);
 
-			for (guint i = 0; i < context->strata->len; i++)
-				trim(sample, &g_array_index(context->strata, struct stratum, i));
+			for (uint32_t i = 0; i < stratum_count(context); i++)
+				trim(sample, stratum_at(context, i));
 		}
 	}
 }
@@ -109,33 +120,34 @@ static void shrink(struct block_sample *sample)
 static struct context_sample *context_of(struct block_sample *sample, uint32_t id,
 					 enum family family)
 {
-	void *key = GUINT_TO_POINTER(id);
-	struct context_sample *context = g_hash_table_lookup(sample->contexts, key);
+	struct context_sample *context;
 
-	if (!context) {
-		context = g_new0(struct context_sample, 1);
-		context->family = family;
-		context->strata = g_array_new(false, false, sizeof(struct stratum));
-		g_array_set_clear_func(context->strata, stratum_clear);
-		g_hash_table_insert(sample->contexts, key, context);
-	}
+	if (id >= sample->contexts->len)
+		g_array_set_size(sample->contexts, id + 1);
+	context = &g_array_index(sample->contexts, struct context_sample, id);
+	context->family = family;
 	return context;
 }
 
 static struct stratum *stratum_of(struct context_sample *context, uint64_t size)
 {
-	struct stratum *stratum;
+	struct stratum *stratum = &context->first;
 
 	if (context->family != FAMILY_PYMALLOC && size)
 		size = 1ULL << (63 - __builtin_clzll(size));
-	for (guint i = 0; i < context->strata->len; i++) {
-		stratum = &g_array_index(context->strata, struct stratum, i);
-
-		if (stratum->size == size)
-			return stratum;
+	if (stratum->kept) {
+		for (uint32_t i = 0; i < stratum_count(context); i++) {
+			stratum = stratum_at(context, i);
+			if (stratum->size == size)
+				return stratum;
+		}
+		if (!context->others) {
+			context->others = g_array_new(false, false, sizeof(struct stratum));
+			g_array_set_clear_func(context->others, stratum_clear);
+		}
+		g_array_set_size(context->others, context->others->len + 1);
+		stratum = stratum_at(context, context->others->len);
 	}
-	g_array_set_size(context->strata, context->strata->len + 1);
-	stratum = &g_array_index(context->strata, struct stratum, context->strata->len - 1);
 	*stratum = (struct stratum){ .size = size, .limit = UINT64_MAX };
 	stratum->kept = g_array_new(false, false, sizeof(struct kept_block));
 	return stratum;
@@ -181,15 +193,17 @@ static void add_stratum(GArray *blocks, enum family family, const struct stratum
 
 GArray *block_sample_get(struct block_sample *sample, uint32_t id)
 {
-	struct context_sample *context =
-		g_hash_table_lookup(sample->contexts, GUINT_TO_POINTER(id));
+	struct context_sample *context;
 	GArray *blocks;
 
-	if (!context)
+	if (id >= sample->contexts->len)
+		return NULL;
+	context = &g_array_index(sample->contexts, struct context_sample, id);
+	if (!stratum_count(context))
 		return NULL;
 	blocks = g_array_new(false, false, sizeof(struct sampled_block));
-	for (guint i = 0; i < context->strata->len; i++) {
-		struct stratum *stratum = &g_array_index(context->strata, struct stratum, i);
+	for (uint32_t i = 0; i < stratum_count(context); i++) {
+		struct stratum *stratum = stratum_at(context, i);
 
 		trim(sample, stratum);
 		add_stratum(blocks, context->family, stratum);

@@ -60,7 +60,10 @@ struct take {
 	struct block_sample *blocks;
 	struct coverage coverage;
 	uint8_t age_bounds[SURVIVOR_OLD]; /* of places in the heap: young, recent */
-	uint64_t in_flight; /* key of the block that may not have left its free list yet */
+	/* What was on its way out of the allocator when the heap was about to be read: the key of a
+	 * block that may not have left its free list yet, the tag of one whose pool may not have
+	 * been there (the slow path's; 0: none). */
+	uint64_t in_flight, in_flight_slow;
 };
 
 static uint64_t now_ns(void)
@@ -181,7 +184,8 @@ static bool is_alive(struct take *take, enum family family, uint64_t address, ui
 	if (family == FAMILY_PYMALLOC && take->heap) {
 		if (!heap_index_mark(take->heap, address, &look->place_age))
 			return !born_before(born, take->began) ||
-			       PYLEAK_KEY_ADDRESS(take->in_flight) == address;
+			       PYLEAK_KEY_ADDRESS(take->in_flight) == address ||
+			       tag == take->in_flight_slow;
 		take->coverage.seen++;
 	}
 	if (family == FAMILY_MMAP && take->maps && born_before(born, take->began)) {
@@ -383,11 +387,14 @@ static void fill_families(const struct collector *collector, struct snapshot *sn
 static void read_target(struct take *take)
 {
 	const struct collector *collector = take->collector;
+	struct pending_slow_path pending;
 
 	if (!process_is_alive(collector->process) || traced_record(collector->traced)->image_gone)
 		return;
 	take->maps = maps_read(collector->process->pid, NULL);
 	take->in_flight = traced_record(collector->traced)->latest_block;
+	pending = traced_record(collector->traced)->pending;
+	take->in_flight_slow = pending.sentinel ? PYLEAK_TAG(pending.context, pending.born) : 0;
 	/* exec may come at any moment: what was read then is of another program. */
 	if (take->maps)
 		take->heap = read_heap(collector, take->maps);
