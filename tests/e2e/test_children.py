@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Children of traced processes: each is a target of its own, and nothing of them is left behind."""
+import json
 import os
 import re
 import signal
 import time
 from collections import Counter
 
+import jsonschema
 import pyleak
 
 BLOCKS = 2000
@@ -112,6 +114,55 @@ def test_no_breakpoint_is_left_in_a_child_when_pyleak_is_killed():
             tracer.process.wait()
         pyleak.wait_until(lambda: not pyleak.breakpoints(target.pid) and not pyleak.breakpoints(child))
         target.ask("go", str(child))
+
+
+def test_merged_workers_are_summed_to_the_block():
+    """A server and its workers, each with leaks of its own size: one report, one site, the sum of all."""
+    blocks = [BLOCKS, BLOCKS // 2, 3 * BLOCKS]
+    with pyleak.Target("prefork.py") as target, pyleak.attach(target, "--merge-children") as tracer:
+        workers = [target.ask("fork", str(count)) for count in blocks]
+        everybody = sorted([target.pid, *workers])
+        tracer.wait_for_report(lambda each: each.get("pids") == everybody)
+        target.ask("inherit")
+        for pid in workers:
+            target.ask("go", str(pid))
+        line, inherited = target.line("worker"), target.line("inherited")
+        report = tracer.wait_for_report(
+            lambda each: each.by_line(target.script).get(line, [0])[0] >= sum(blocks))
+        assert report["pid"] == target.pid
+        assert report.by_line(target.script)[line] == [sum(blocks), sum(blocks) * 80]
+        assert len(report.sites_at(target.script, line)) == 1
+        # What only the server does is there as well.
+        assert report.by_line(target.script)[inherited][0] == 20000
+        assert not any(site["estimated"] for site in report["sites"])
+        # What a worker held leaves with it; the others' stays.
+        target.ask("stop", str(workers[2]))
+        report = tracer.wait_for_report(lambda each: len(each["pids"]) == 3)
+        assert report.by_line(target.script)[line] == [sum(blocks[:2]), sum(blocks[:2]) * 80]
+        assert report["workers_exited"] == 1
+        jsonschema.validate(report, json.loads((pyleak.TOP / "docs" / "report.schema.json").read_text()))
+        last = tracer.finish()
+        assert last.lost() == {}
+        assert {each["pid"] for each in tracer.reports} == {target.pid}
+        seqs = [each["seq"] for each in tracer.reports]
+        assert seqs == list(range(1, len(seqs) + 1))
+
+
+def test_without_merging_every_worker_has_a_report_of_its_own():
+    with pyleak.Target("prefork.py") as target, pyleak.attach(target) as tracer:
+        child = target.ask("fork")
+        first_report_of(tracer, child)
+        assert all("pids" not in report for report in tracer.reports)
+
+
+def test_a_merged_text_report_says_of_how_many_processes_it_is():
+    with pyleak.Target("prefork.py") as target:
+        for _ in range(2):
+            target.ask("fork")
+        shown = pyleak.run("-p", target.pid, "--merge-children", "-d", "1.5")
+        assert shown.returncode == 0, shown.stderr
+        titles = re.findall(r"^pyleak \S+   pid (.*?)   python", shown.stdout, re.M)
+        assert titles == ["%d and 2 more" % target.pid]
 
 
 def resources(tracer):

@@ -244,7 +244,6 @@ static void mistakes_are_named(void **state)
 static void what_is_not_built_yet_is_refused_not_ignored(void **state)
 {
 	static const char *const later[] = {
-		"-p 1 --merge-children",
 		"-p 1 -f html",
 	};
 	size_t i;

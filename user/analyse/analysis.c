@@ -314,6 +314,7 @@ static void add_ranked_sites(struct report *report, const struct analysis *analy
 	}
 	rank_sort(entries, analysis->options.sort_by);
 	report->sites_total = entries->len;
+	report->lasting_growth_bytes = growth;
 	for (i = 0; i < entries->len && i < analysis->options.top; i++) {
 		const struct rank_entry *entry = &g_array_index(entries, struct rank_entry, i);
 		struct site *added;

@@ -125,6 +125,8 @@ void report_free(struct report *report)
 	}
 	if (report->curve_points)
 		g_array_unref(report->curve_points);
+	if (report->pids)
+		g_array_unref(report->pids);
 	free_pointer_array(report->notes, g_free);
 	report_target_free(report->target);
 	g_free(report);

@@ -98,6 +98,11 @@ struct report {
 	uint64_t coverage_blocks; /* how many blocks that figure is of */
 	int64_t outstanding_bytes, outstanding_blocks, growth_bytes;
 	double growth_bytes_per_s;
+	double lasting_growth_bytes; /* of all sites that grow: growth_share is of this */
+	/* With --merge-children, where these are sums over identical processes: of int32_t, their
+	 * pids in order; how many such have exited since. NULL: of pid alone. */
+	GArray *pids;
+	uint64_t workers_exited;
 	uint32_t sites_total; /* before --top cut the list */
 	GArray *sites;	      /* of struct site, ranked */
 	GPtrArray *notes;     /* of char *: sentences for people about this report ("target exited;

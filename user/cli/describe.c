@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The options of a run as the JSON header shows them. */
+/* A run, its options among it, as the JSON header shows them. */
 #include <jansson.h>
+#include <sys/utsname.h>
 
 #include "cli/options.h"
 
@@ -67,6 +68,7 @@ void options_describe(const struct options *options, GPtrArray *names, GPtrArray
 		{ "exclude", strings_value(analysis->exclude) },
 		{ "format", json_string(options->writer->name) },
 		{ "output", text_value(options->output) },
+		{ "merge-children", json_boolean(options->merge_children) },
 		{ "max-memory", json_integer((json_int_t)options->max_memory) },
 		{ "fail-on-leak", json_boolean(options->fail_on_leak) },
 	};
@@ -81,4 +83,21 @@ void options_describe(const struct options *options, GPtrArray *names, GPtrArray
 		free(text);
 		json_decref(pairs[i].value);
 	}
+}
+
+struct report_header *describe_run(const struct options *options, GPtrArray *targets)
+{
+	struct report_header *header = g_new0(struct report_header, 1);
+	struct utsname host;
+
+	uname(&host);
+	header->version = g_strdup(PYLEAK_VERSION);
+	header->host = g_strdup(host.nodename);
+	header->kernel = g_strdup(host.release);
+	header->started_us = g_get_real_time();
+	header->targets = targets;
+	header->option_names = g_ptr_array_new_with_free_func(g_free);
+	header->option_values = g_ptr_array_new_with_free_func(g_free);
+	options_describe(options, header->option_names, header->option_values);
+	return header;
 }

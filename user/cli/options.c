@@ -59,8 +59,7 @@ static const struct argp_option table[] = {
 	{ "match", KEY_MATCH, "RE", 0, "With -a: by command line (regular expression)", 5 },
 	{ "cgroup", KEY_CGROUP, "PATH", 0, "With -a: by control group", 5 },
 	{ "user", KEY_USER, "NAME", 0, "With -a: by user", 5 },
-	{ "merge-children", KEY_MERGE_CHILDREN, NULL, 0,
-	  "Sum the sites of identical workers (not in this version)", 5 },
+	{ "merge-children", KEY_MERGE_CHILDREN, NULL, 0, "Sum the sites of identical workers", 5 },
 	{ "format", 'f', "FMT", 0, "text, json, folded, pprof, prometheus (text)", 6 },
 	{ "json", 'j', NULL, 0, "Same as --format json", 6 },
 	{ "output", 'o', "FILE", 0, "Write reports to FILE", 6 },
@@ -260,7 +259,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case KEY_USER:
 		return filter_set_user(&options->filter, text, &parser->error) ? 0 : EINVAL;
 	case KEY_MERGE_CHILDREN:
-		return refuse(parser, "--merge-children", "each process has its own report");
+		options->merge_children = true;
+		return 0;
 	case KEY_GROUP_BY:
 	case KEY_SORT:
 		return parse_choice(parser, key, text);
@@ -340,16 +340,18 @@ void options_free(struct options *options)
 static void set_sites(const struct parser *parser)
 {
 	struct options *options = parser->options;
+	bool whole = options->writer->whole_stacks && !parser->top_told;
 
 	/* Of many processes, one glance each. */
 	if (options->whole_host && options->writer == &text_writer && !parser->top_told)
 		options->analysis.top = HOST_TOP;
 	options->top = options->analysis.top;
-	if (!options->serve && (!options->writer->whole_stacks || parser->top_told))
+	if (!options->serve && !options->merge_children && !whole)
 		return;
-	options->analysis.judged = options->top;
+	/* What is summed up over workers may rank higher than in each. */
+	options->analysis.judged = (options->merge_children ? 2 : 1) * options->top;
 	options->analysis.top = MAX(options->top, PROFILE_SITES);
-	if (!options->serve)
+	if (!options->serve && whole)
 		options->top = options->analysis.top;
 }
 

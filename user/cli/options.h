@@ -30,6 +30,7 @@ struct options {
 	char *output; /* NULL: standard output */
 	enum native_mode native;
 	uint64_t max_memory; /* bytes */
+	bool merge_children; /* identical workers have one report: analyse/workers.h */
 	bool fail_on_leak;
 	bool serve;   /* answer over HTTP */
 	char *listen; /* ADDR:PORT; NULL: SERVE_DEFAULT_ADDRESS */
@@ -45,5 +46,8 @@ struct options *options_parse(int argc, char **argv, GError **error);
 void options_free(struct options *options);
 /* The header's "options" object as pairs of name and JSON text. */
 void options_describe(const struct options *options, GPtrArray *names, GPtrArray *values);
+/* The header of a run that begins now: this host, the options, @targets (struct report_target *),
+ * which it takes. report_header_free(). */
+struct report_header *describe_run(const struct options *options, GPtrArray *targets);
 
 #endif

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 #include <glib-unix.h>
 
@@ -13,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/host.h"
 #include "cli/children.h"
+#include "cli/merging.h"
 #include "cli/output.h"
 #include "cli/say.h"
 #include "cli/targets.h"
@@ -34,8 +34,9 @@ struct session {
 	double trap_ns;
 	struct report_header *header;
 	struct output *output;
-	struct server *server; /* NULL: it does not serve */
-	GArray *gone;	       /* of pid_t: their last reports have been written */
+	struct server *server;	 /* NULL: it does not serve */
+	struct workers *workers; /* NULL: each process has its own report */
+	GArray *gone;		 /* of pid_t: their last reports have been written */
 	GMainLoop *loop;
 	uint64_t rounds;    /* of reports */
 	const char *reason; /* why it ended; NULL: it goes on */
@@ -153,6 +154,8 @@ static void report_all(struct session *session, bool last)
 			return;
 		}
 	}
+	if (session->workers)
+		merge_round(session->workers, session->header, session->output, reports);
 	while (reports->len)
 		if (!write_report(session, g_ptr_array_steal_index(reports, 0)))
 			return;
@@ -242,21 +245,10 @@ static bool start_server(struct session *session, GError **error)
 
 static bool write_header(struct session *session, GError **error)
 {
-	struct report_header *header = g_new0(struct report_header, 1);
-	struct utsname host;
-
-	session->header = header;
-	uname(&host);
-	header->version = g_strdup(PYLEAK_VERSION);
-	header->host = g_strdup(host.nodename);
-	header->kernel = g_strdup(host.release);
-	header->started_us = g_get_real_time();
-	header->targets =
-		session->host ? host_headers(session->host) : targets_headers(session->targets);
-	header->option_names = g_ptr_array_new_with_free_func(g_free);
-	header->option_values = g_ptr_array_new_with_free_func(g_free);
-	options_describe(session->options, header->option_names, header->option_values);
-	if (output_header(session->output, header))
+	session->header =
+		describe_run(session->options, session->host ? host_headers(session->host)
+							     : targets_headers(session->targets));
+	if (output_header(session->output, session->header))
 		return true;
 	g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED, "cannot write the report: %s",
 		    g_strerror(errno));
@@ -375,6 +367,7 @@ static void clean_up(struct session *session)
 	if (session->header)
 		report_header_free(session->header);
 	server_free(session->server);
+	workers_free(session->workers);
 	output_free(session->output);
 	g_array_unref(session->gone);
 	g_main_loop_unref(session->loop);
@@ -387,6 +380,8 @@ int session_run(const struct options *options, GError **error)
 
 	signal(SIGPIPE, SIG_IGN);
 	session.gone = g_array_new(false, false, sizeof(pid_t));
+	if (options->merge_children)
+		session.workers = workers_new(options->analysis.sort_by);
 	session.loop = g_main_loop_new(NULL, false);
 	if (prepare(&session, &session.error)) {
 		run_loop(&session);

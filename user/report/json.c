@@ -240,6 +240,16 @@ static json_t *totals_value(const struct report *report)
 	return object;
 }
 
+static void set_workers(json_t *object, const struct report *report)
+{
+	json_t *pids = json_array();
+
+	for (guint i = 0; i < report->pids->len; i++)
+		json_array_append_new(pids, json_integer(g_array_index(report->pids, int32_t, i)));
+	json_object_set_new(object, "pids", pids);
+	json_object_set_new(object, "workers_exited", count_value(report->workers_exited));
+}
+
 static bool json_report(FILE *stream, const struct report_style *style,
 			const struct report_header *header, const struct report *report)
 {
@@ -273,6 +283,8 @@ static bool json_report(FILE *stream, const struct report_style *style,
 		json_object_set_new(object, "target", target_value(report->target));
 	json_object_set_new(object, "state",
 			    json_string(report->watched_only ? "watched" : "traced"));
+	if (report->pids)
+		set_workers(object, report);
 	return write_line(stream, object);
 }
 

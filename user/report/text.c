@@ -50,6 +50,8 @@ static void write_title(struct line *line, const struct report_header *header,
 
 	line_addf(line, COLOUR_BOLD, "pyleak %s   pid %d",
 		  header && header->version ? header->version : "", report->pid);
+	if (report->pids && report->pids->len > 1)
+		line_addf(line, COLOUR_BOLD, " and %u more", report->pids->len - 1);
 	if (target) {
 		line_addf(line, COLOUR_NONE, "   python %s   ",
 			  target->python_version ? target->python_version : "?");
