@@ -264,6 +264,7 @@ def parse():
     parser.add_argument(
         "--workload", choices=processes.NAMES, default="json_service", help="(%(default)s)"
     )
+    parser.add_argument("--rate", type=float, metavar="BYTES", help="that the workload leaks a second")
     parser.add_argument("--pid", type=int, help="trace this process instead of a workload")
     parser.add_argument(
         "--growth-limit", type=float, default=4, metavar="MIB",
@@ -279,7 +280,8 @@ def main():
     try:
         if options.pid:
             return soak(None, options.pid, options)
-        with processes.Workload(options.workload) as workload:
+        leak = [] if options.rate is None else ["--rate", options.rate]
+        with processes.Workload(options.workload, leak) as workload:
             workload.wait_until_warm(2)
             return soak(workload, workload.pid, options)
     except processes.Failure as failure:

@@ -315,6 +315,40 @@ static void places_grow_old_while_every_look_finds_them_handed_out(void **state)
 	heap_free(heap);
 }
 
+static void a_pool_of_one_age_takes_no_byte_a_block(void **state)
+{
+	struct heap *heap = heap_new();
+	struct heap_index *index = read_heap(heap);
+	uint64_t fresh = heap_index_own_bytes(index);
+	uint8_t age;
+
+	(void)state;
+	/* New, grown old together, then with one block younger than the others, then without it. */
+	look(heap, &index, 3);
+	assert_int_equal(heap_index_own_bytes(index), fresh);
+	assert_true(heap_index_mark(index, block_address(0, 5, SIZE), &age));
+	assert_int_equal(age, 3);
+	free_block(heap, 0, SIZE, 5);
+	look(heap, &index, 3);
+	assert_int_equal(heap_index_own_bytes(index), fresh);
+	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
+	look(heap, &index, 3);
+	assert_int_equal(heap_index_own_bytes(index), fresh + (WIDE - HEADER) / SIZE);
+	assert_true(heap_index_mark(index, block_address(0, 5, SIZE), &age));
+	assert_int_equal(age, 0);
+	assert_true(heap_index_mark(index, block_address(0, 6, SIZE), &age));
+	assert_int_equal(age, 9);
+	/* At the most there is, they are of one age again. */
+	look(heap, &index, HEAP_AGE_MOST);
+	assert_int_equal(heap_index_own_bytes(index), fresh);
+	assert_true(heap_index_mark(index, block_address(0, 5, SIZE), &age));
+	assert_int_equal(age, HEAP_AGE_MOST);
+	heap_index_set_baseline(index);
+	assert_int_equal(heap_index_own_bytes(index), fresh);
+	heap_index_free(index);
+	heap_free(heap);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +361,7 @@ int main(void)
 		cmocka_unit_test(a_pool_that_was_missed_once_is_not_new),
 		cmocka_unit_test(a_pool_that_is_gone_is_forgotten),
 		cmocka_unit_test(places_grow_old_while_every_look_finds_them_handed_out),
+		cmocka_unit_test(a_pool_of_one_age_takes_no_byte_a_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,9 @@
 struct pool_entry {
 	uint64_t address;
 	uint32_t block_size, capacity, words;
-	uint64_t bits[]; /* words of live, then words of marked; then ages, a byte a block */
+	uint8_t age;	 /* of all its live blocks, unless: */
+	uint8_t *ages;	 /* a byte a block; NULL: they are all of one age, as nearly always */
+	uint64_t bits[]; /* words of live, then words of marked */
 };
 
 struct heap_index {
@@ -27,17 +29,29 @@ static uint64_t *marked_bits(struct pool_entry *entry)
 	return entry->bits + entry->words;
 }
 
-static uint8_t *ages(struct pool_entry *entry)
+static bool is_live(struct pool_entry *entry, uint32_t block)
 {
-	return (uint8_t *)(entry->bits + 2 * entry->words);
+	return live_bits(entry)[block / 64] >> block % 64 & 1;
+}
+
+static uint8_t age_of(const struct pool_entry *entry, uint32_t block)
+{
+	return entry->ages ? entry->ages[block] : entry->age;
+}
+
+static void entry_free(void *data)
+{
+	struct pool_entry *entry = data;
+
+	g_free(entry->ages);
+	g_free(entry);
 }
 
 static bool add_pool(const struct pool *pool, void *context)
 {
 	struct heap_index *index = context;
 	uint32_t words = (pool->capacity + 63) / 64;
-	struct pool_entry *entry =
-		g_malloc0(sizeof(*entry) + 2 * words * sizeof(uint64_t) + pool->capacity);
+	struct pool_entry *entry = g_malloc0(sizeof(*entry) + 2 * words * sizeof(uint64_t));
 	uint64_t live = 0;
 
 	entry->address = pool->address;
@@ -59,7 +73,7 @@ struct heap_index *heap_index_read(const struct memory *memory, const struct map
 	struct heap_index *index = g_new0(struct heap_index, 1);
 
 	index->geometry = *geometry;
-	index->pools = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+	index->pools = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, entry_free);
 	if (pools_walk_totals(memory, maps, geometry, add_pool, index, &index->totals) < 0) {
 		heap_index_free(index);
 		return NULL;
@@ -89,7 +103,7 @@ static struct pool_entry *find_live(const struct heap_index *index, uint64_t blo
 	if (offset % entry->block_size)
 		return NULL;
 	*bit = offset / entry->block_size;
-	if (*bit >= entry->capacity || !(live_bits(entry)[*bit / 64] >> *bit % 64 & 1))
+	if (*bit >= entry->capacity || !is_live(entry, *bit))
 		return NULL;
 	return entry;
 }
@@ -110,7 +124,7 @@ bool heap_index_mark(struct heap_index *index, uint64_t block, uint8_t *age)
 		return false;
 	marked_bits(entry)[bit / 64] |= 1ULL << bit % 64;
 	if (age)
-		*age = ages(entry)[bit];
+		*age = age_of(entry, bit);
 	return true;
 }
 
@@ -122,6 +136,22 @@ uint64_t heap_index_blocks(const struct heap_index *index)
 uint64_t heap_index_pool_bytes(const struct heap_index *index)
 {
 	return (uint64_t)g_hash_table_size(index->pools) * index->geometry.pool_size;
+}
+
+uint64_t heap_index_own_bytes(const struct heap_index *index)
+{
+	uint64_t bytes = sizeof(*index);
+	GHashTableIter iterator;
+	void *value;
+
+	g_hash_table_iter_init(&iterator, index->pools);
+	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
+		const struct pool_entry *entry = value;
+
+		bytes += sizeof(*entry) + 2 * entry->words * sizeof(uint64_t) +
+			 (entry->ages ? entry->capacity : 0);
+	}
+	return bytes;
 }
 
 const struct pools_totals *heap_index_totals(const struct heap_index *index)
@@ -149,7 +179,7 @@ void heap_index_each_unmarked(const struct heap_index *index, block_visit visit,
 			for (; left; left &= left - 1) {
 				uint64_t bit = word * 64 + __builtin_ctzll(left);
 
-				if (ages(entry)[bit] != HEAP_AGE_BASELINE)
+				if (age_of(entry, bit) != HEAP_AGE_BASELINE)
 					visit(context,
 					      entry->address + PYLEAK_POOL_HEADER_SIZE +
 						      bit * entry->block_size,
@@ -173,8 +203,7 @@ void heap_index_count_new(const struct heap_index *index, const uint8_t *bounds,
 		uint32_t by_age[HEAP_AGE_BASELINE + 1] = { 0 };
 
 		for (uint32_t block = 0; block < entry->capacity; block++)
-			by_age[ages(entry)[block]] +=
-				live_bits(entry)[block / 64] >> block % 64 & 1;
+			by_age[age_of(entry, block)] += is_live(entry, block);
 		for (uint32_t age = 0, group = 0; age <= HEAP_AGE_MOST; age++) {
 			while (group + 1 < groups && age >= bounds[group])
 				group++;
@@ -190,8 +219,12 @@ void heap_index_set_baseline(struct heap_index *index)
 	void *value;
 
 	g_hash_table_iter_init(&iterator, index->pools);
-	while (g_hash_table_iter_next(&iterator, NULL, &value))
-		memset(ages(value), HEAP_AGE_BASELINE, ((struct pool_entry *)value)->capacity);
+	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
+		struct pool_entry *entry = value;
+
+		g_clear_pointer(&entry->ages, g_free);
+		entry->age = HEAP_AGE_BASELINE;
+	}
 }
 
 static uint8_t older(uint8_t age, uint32_t passed)
@@ -201,11 +234,24 @@ static uint8_t older(uint8_t age, uint32_t passed)
 	return MIN((uint32_t)age + MIN(passed, HEAP_AGE_MOST), HEAP_AGE_MOST);
 }
 
+/* Of a pool that filled up between two looks all blocks are of one age for ever: a byte for each of
+ * all pools would be what most of an index is. */
 static void follow_pool(struct pool_entry *entry, struct pool_entry *before, uint32_t passed)
 {
-	for (uint32_t block = 0; block < entry->capacity; block++)
-		if (live_bits(before)[block / 64] >> block % 64 & 1)
-			ages(entry)[block] = older(ages(before)[block], passed);
+	g_autofree uint8_t *ages = g_malloc0(entry->capacity);
+	bool mixed = false, any = false;
+
+	for (uint32_t block = 0; block < entry->capacity; block++) {
+		if (!is_live(entry, block))
+			continue;
+		if (is_live(before, block))
+			ages[block] = older(age_of(before, block), passed);
+		mixed |= any && ages[block] != entry->age;
+		entry->age = ages[block];
+		any = true;
+	}
+	if (mixed)
+		entry->ages = g_steal_pointer(&ages);
 }
 
 void heap_index_follow(struct heap_index *index, struct heap_index *before, uint32_t passed)

@@ -35,6 +35,10 @@ uint64_t heap_index_bytes(const struct heap_index *index);
 uint64_t
 heap_index_pool_bytes(const struct heap_index *index); /* of the pools in use, full or not */
 
+/* What the index takes itself, the tables that find its pools apart: 80 bytes for a pool of 16 KiB,
+ * and a byte for each of its blocks as long as their ages differ. */
+uint64_t heap_index_own_bytes(const struct heap_index *index);
+
 /* What pymalloc holds and uses. */
 const struct pools_totals *heap_index_totals(const struct heap_index *index);
 
