@@ -30,10 +30,11 @@ GOALS = {
 EPILOG = """\
 The columns, each the median of the phases:
   alone/s  operations a second without the tool     p50, p99  latency seen by the client,
-  ratio    operations with the tool / without                 with the tool / without
-  noise    +- of the phases without, in percent     cpu %     of one core, pyleak itself
-  cpu/op   the workload's CPU time for one          MiB       the most pyleak held,
-           operation, with / without                          kernel maps included
+  ratio    operations with the tool / without,                with the tool / without
+           each phase against its neighbours        cpu %     of one core, pyleak itself
+  noise    standard error of ratio, in percent      MiB       the most pyleak held,
+  cpu/op   the workload's CPU time for one                    kernel maps included
+           operation, with / without
 
 memray comes with Debian 13. For a folder that has it, 500 MB, as root:
   apt-get install debootstrap
@@ -90,15 +91,38 @@ def quantile_ms(phases, fraction):
     return statistics.median(found) * 1e3 if found else None
 
 
+def neighbours(alone, i, attribute):
+    """The mean of the phases without the tool next to the i-th one with it: the machine drifts."""
+    return statistics.mean(getattr(phase, attribute) for phase in alone[i : i + 2])
+
+
+def paired(alone, traced, attribute):
+    """Ratios to the neighbours."""
+    return [
+        getattr(phase, attribute) / neighbours(alone, i, attribute)
+        for i, phase in enumerate(traced)
+    ]
+
+
+def error_of_median(values):
+    """Its standard error, from the median distance to it: 1.2533 sigma / sqrt(n), as of a normal
+    distribution. None of a single value."""
+    if len(values) < 2:
+        return None
+    middle = statistics.median(values)
+    sigma = 1.4826 * statistics.median(abs(value - middle) for value in values)
+    return 1.2533 * sigma / len(values) ** 0.5
+
+
 def compare(alone, traced):
     """Ratios are of what the tool leads to and what there is without."""
-    speeds = [phase.operations_per_s for phase in alone]
+    ratios = paired(alone, traced, "operations_per_s")
+    error = error_of_median(ratios)
     result = {
-        "alone_per_s": statistics.median(speeds),
-        "throughput": median(traced, "operations_per_s") / statistics.median(speeds),
-        "noise_pct": (max(speeds) - min(speeds)) / statistics.median(speeds) * 50,
-        "cpu_per_operation": median(traced, "cpu_s_per_operation")
-        / median(alone, "cpu_s_per_operation"),
+        "alone_per_s": median(alone, "operations_per_s"),
+        "throughput": statistics.median(ratios),
+        "noise_pct": error and error * 100,
+        "cpu_per_operation": statistics.median(paired(alone, traced, "cpu_s_per_operation")),
         "alone": [phase.operations_per_s for phase in alone],
         "traced": [phase.operations_per_s for phase in traced],
     }
@@ -137,7 +161,7 @@ def under_pyleak(workload, options):
             alone.append(measure(running, options.seconds))
     result = compare(alone, traced)
     result["tracer_cpu_pct"] = statistics.median(cost["cpu_pct"] for cost in costs)
-    result["tracer_memory_bytes"] = max(cost["rss"] + cost["maps"] for cost in costs)
+    result["tracer_memory_bytes"] = max(cost["own"] + cost["maps"] for cost in costs)
     result["tracer"] = costs
     return result
 

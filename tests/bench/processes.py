@@ -199,10 +199,26 @@ class Tracer(Process):
             ]
 
     def memory(self):
-        """Bytes: {"rss": the most so far, "maps": what the kernel keeps for its BPF maps}."""
+        """Bytes: {"own": resident, "maps": what the kernel keeps for its BPF maps}.
+
+        Maps that are mapped as well, the ring buffer even twice (kernel/bpf/ringbuf.c), are counted
+        once, among the maps.
+        """
         with open("/proc/%d/status" % self.pid) as status:
             fields = dict(line.split(":", 1) for line in status)
-        return {"rss": int(fields["VmHWM"].split()[0]) * 1024, "maps": sum(self._maps().values())}
+        resident = int(fields["VmHWM"].split()[0]) * 1024
+        return {"own": resident - self._mapped_maps(), "maps": sum(self._maps().values())}
+
+    def _mapped_maps(self):
+        """Resident bytes of BPF maps that are part of its address space."""
+        resident, counts = 0, False
+        with open("/proc/%d/smaps" % self.pid) as smaps:
+            for line in smaps:
+                if "-" in line.split(" ", 1)[0]:
+                    counts = line.rstrip().endswith("anon_inode:bpf-map")
+                elif counts and line.startswith("Rss:"):
+                    resident += int(line.split()[1]) * 1024
+        return resident
 
     def _maps(self):
         """{id: bytes} by the kernel's account: bpf_map_show_fdinfo(), kernel/bpf/syscall.c."""

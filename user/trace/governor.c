@@ -11,10 +11,13 @@
 /* A window that stays open is looked after this often: with the bucket's cap it bounds what a
  * sudden load can cost. */
 static const double WATCH_NS = 4e6;
+/* The same where nothing happened since the last look. */
+static const double QUIET_WATCH_NS = 16e6;
 /* As a burst is, for what it sees must be set against the time that it had money. */
 static const double BURST_WATCH_NS = 1e6;
-/* Between looks at a bucket that is filling up. */
-static const double WAIT_NS = 20e6;
+/* Between looks at a bucket that is filling up: at least, and at most, for the target may be gone.
+ */
+static const double WAIT_NS = 20e6, LONGEST_WAIT_NS = 500e6;
 /* How much more than a burst a bucket holds: room for the random part of the time between windows.
  */
 static const double CAP_BURSTS = 1.5;
@@ -380,7 +383,8 @@ static void give_up_log(struct channel *channel)
 static bool stay_open(struct channel *channel)
 {
 	struct governor *governor = channel->governor;
-	double window_ns;
+	double window_ns, watch_ns = WATCH_NS;
+	uint64_t events;
 	uint32_t kept;
 
 	channel->handed_over = record(governor)->birth_count[channel->family];
@@ -394,12 +398,16 @@ static bool stay_open(struct channel *channel)
 	channel->burst = false;
 	channel->seen.whole_since_ns = channel->counted_from_ns;
 	channel->seen.whole_until_ns = UINT64_MAX;
+	events = record(governor)->events[channel->family];
 	while (!ran_dry(channel) && !governor->crowded && !record(governor)->image_gone) {
-		if (!wait_ns(governor, WATCH_NS * governor->options.calm))
+		uint64_t before = events;
+
+		if (!wait_ns(governor, watch_ns * governor->options.calm))
 			return false;
 		give_up_log(channel);
 		fill_buckets(governor);
-		account_window(channel, 1);
+		events = record(governor)->events[channel->family];
+		watch_ns = events == before ? QUIET_WATCH_NS : WATCH_NS;
 	}
 	return true;
 }
@@ -464,6 +472,15 @@ static double next_threshold(struct channel *channel)
 	return MIN(wanted, channel->governor->budget.cap_ns * 0.95);
 }
 
+/* Until the bucket holds @threshold at the soonest: if all of the budget went into it. */
+static double filling_ns(const struct channel *channel, double threshold)
+{
+	const struct budget *budget = &channel->governor->budget;
+	double missing = threshold - bucket(channel);
+
+	return CLAMP(missing / MAX(budget->share * budget->scale, 1e-6), WAIT_NS, LONGEST_WAIT_NS);
+}
+
 static void *run_channel(void *data)
 {
 	struct channel *channel = data;
@@ -475,7 +492,7 @@ static void *run_channel(void *data)
 	while (!governor->stop && !record(governor)->image_gone) {
 		fill_buckets(governor);
 		if (bucket(channel) < threshold) {
-			wait_ns(governor, WAIT_NS * governor->options.calm);
+			wait_ns(governor, filling_ns(channel, threshold) * governor->options.calm);
 			continue;
 		}
 		run_window(channel);
