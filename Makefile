@@ -180,6 +180,11 @@ bench-soak: pyleak
 	scripts/dependencies check bench
 	$(PYTHON) tests/bench/soak.py $(BENCH_FLAGS)
 
+# Ten minutes each under pyleak -p and pyleak -a, unless BENCH_FLAGS='--minutes N': eight workers that come and go.
+bench-prefork: pyleak
+	scripts/dependencies check bench
+	$(PYTHON) tests/bench/prefork.py $(BENCH_FLAGS)
+
 # Exactness, stacks, frees, types and windows on the interpreters of Debian 13 and unstable, each in namespaces. Not part of check:
 # the first time it downloads two systems.
 DISTROS ?= /var/cache/pyleak-distros
@@ -189,6 +194,11 @@ check-distros: pyleak
 	cd tests/e2e && PYLEAK_DISTROS=$(DISTROS) $(PYTHON) -m pytest -p no:cacheprovider $(PYTEST_FLAGS) \
 		test_exactness.py test_stacks.py test_frees.py test_types.py \
 		test_windows.py::test_a_busy_target_is_sampled_within_its_budget_and_the_leak_is_found
+
+# Builds the container image on a base of its own and runs it as the Kubernetes manifest says. Network for packages.
+check-image:
+	scripts/dependencies install image
+	PYLEAK_DISTROS=$(DISTROS) $(PYTHON) tests/image/check.py
 
 # Every case of docs/cases.md 20 times, over seeds and interpreters: hours. CASES_FLAGS: see --help.
 check-cases: pyleak
@@ -204,5 +214,5 @@ clean:
 	rm -rf $(BUILD) pyleak
 
 FORCE:
-.PHONY: all install deb unit unit-sanitized lint e2e bench bench-overhead bench-accuracy bench-host bench-soak check check-cases check-distros demo clean FORCE
+.PHONY: all install deb unit unit-sanitized lint e2e bench bench-overhead bench-accuracy bench-host bench-prefork bench-soak check check-cases check-distros check-image demo clean FORCE
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
