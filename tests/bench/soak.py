@@ -101,7 +101,7 @@ class Soak:
     def __init__(self, options, tracer, scraper, workload, pid):
         self.options, self.tracer, self.scraper = options, tracer, scraper
         self.workload, self.pid = workload, pid
-        self.began = self.sampled = time.monotonic()
+        self.began = self.sampled = self.ended = time.monotonic()
         self.cpu = self.cpu_seconds()
         self.operations = None
         self.samples = []
@@ -168,6 +168,7 @@ class Soak:
                 next_sample = max(next_sample + self.options.every, now)
                 show(self.sample())
             time.sleep(0.05)
+        self.ended = time.monotonic()
 
     def verdict(self):
         """What is wrong, as sentences; and the growth of what must not grow."""
@@ -227,14 +228,14 @@ def start_tracer(pid, options):
     return tracer, scraper
 
 
-def soak(workload, pid, options):
-    tracer, scraper = start_tracer(pid, options)
-    with tracer:
-        running = Soak(options, tracer, scraper, workload, pid)
-        show_head()
-        running.run()
-        tracer.child.send_signal(signal.SIGINT)
-        status = tracer.child.wait(processes.PATIENCE_S)
+def watch(running):
+    """A Soak from its first sample to what it came to, which is printed. True: something is wrong."""
+    options, tracer = running.options, running.tracer
+    show_head()
+    running.run()
+    tracer.child.send_signal(signal.SIGINT)
+    status = tracer.child.wait(processes.PATIENCE_S)
+    tracer.reader.join()
     if not running.samples:
         raise processes.Failure("no sample: --every is longer than --minutes")
     growth, wrong = running.verdict()
@@ -252,26 +253,37 @@ def soak(workload, pid, options):
     return bool(wrong)
 
 
-def parse():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--minutes", type=float, default=60, help="how long (%(default)s)")
+def soak(workload, pid, options):
+    tracer, scraper = start_tracer(pid, options)
+    with tracer:
+        return watch(Soak(options, tracer, scraper, workload, pid))
+
+
+def add_options(parser, minutes):
+    """Those that every long run has."""
+    parser.add_argument("--minutes", type=float, default=minutes, help="how long (%(default)s)")
     parser.add_argument("--every", type=float, default=30, help="seconds a sample (%(default)s)")
-    parser.add_argument("--serve", action="store_true", help="pyleak serve, scraped every second")
-    parser.add_argument("--listen", default="127.0.0.1:9464", help="of --serve (%(default)s)")
     parser.add_argument("--interval", default="10", help="of pyleak's reports (%(default)s)")
-    parser.add_argument(
-        "--workload", choices=processes.NAMES, default="json_service", help="(%(default)s)"
-    )
-    parser.add_argument("--rate", type=float, metavar="BYTES", help="that the workload leaks a second")
-    parser.add_argument("--pid", type=int, help="trace this process instead of a workload")
     parser.add_argument(
         "--growth-limit", type=float, default=4, metavar="MIB",
         help="most that pyleak's RSS may grow after the warm-up (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="the samples, too")
     parser.add_argument("pyleak_args", nargs="*", help="options for pyleak, after --")
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_options(parser, minutes=60)
+    parser.add_argument("--serve", action="store_true", help="pyleak serve, scraped every second")
+    parser.add_argument("--listen", default="127.0.0.1:9464", help="of --serve (%(default)s)")
+    parser.add_argument(
+        "--workload", choices=processes.NAMES, default="json_service", help="(%(default)s)"
+    )
+    parser.add_argument("--rate", type=float, metavar="BYTES", help="that the workload leaks a second")
+    parser.add_argument("--pid", type=int, help="trace this process instead of a workload")
     return parser.parse_args()
 
 
