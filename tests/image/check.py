@@ -3,13 +3,15 @@
 """Builds packaging/Containerfile and runs the image as packaging/kubernetes/pyleak.yaml has a node run it.
 
 Its capabilities and no others, the runtime's seccomp profile, a read-only root, a network of its own, the host's processes: it
-must find a Python process of the host, trace it and serve what it found. Needs root, podman and debootstrap, and a network for
-Debian packages; no registry of images is asked. PYLEAK_DISTROS is where the base image's folder is kept, PYLEAK_MIRROR where it
-comes from.
+must find a Python process of the host, trace it and serve what it found. podman builds; confine.py runs, as there are hosts where
+no container runtime may. Needs root, podman and debootstrap, and a network for Debian packages; no registry of images is asked.
+PYLEAK_DISTROS is where the base image's folder is kept, PYLEAK_MIRROR where it comes from.
 """
+import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -20,7 +22,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 PLACE = pathlib.Path(os.environ.get("PYLEAK_DISTROS", "/var/cache/pyleak-distros"))
 MIRROR = os.environ.get("PYLEAK_MIRROR", "http://deb.debian.org/debian")
 BASE, IMAGE = "localhost/pyleak-base", "localhost/pyleak-check"
-NAME = "pyleak-check-%d" % os.getpid()
+PROFILE = "/usr/share/containers/seccomp.json"  # of golang-github-containers-common, which podman brings
 PATIENCE_S = 120
 LEAK = "import time; kept = []\nwhile True: kept.append(bytes(400)); time.sleep(0.0005) # pyleak-image-check"
 
@@ -37,6 +39,8 @@ def base_image():
         PLACE.mkdir(parents=True, exist_ok=True)
         output("debootstrap", "--variant=minbase", "bookworm", folder, MIRROR)
         (folder / ".complete").touch()
+    if subprocess.run(["podman", "image", "exists", BASE]).returncode == 0:
+        return
     with subprocess.Popen(["tar", "-C", str(folder), "-c", "."], stdout=subprocess.PIPE) as tar:
         subprocess.run(["podman", "import", "-q", "-", BASE], check=True, stdin=tar.stdout, stdout=subprocess.DEVNULL)
 
@@ -47,26 +51,6 @@ def build():
            "-f", TOP / "packaging" / "Containerfile", "-t", IMAGE, TOP)
 
 
-def run_options(pod, container):
-    """For podman run: what the manifest says."""
-    security = container["securityContext"]
-    options = ["--user=%d:%d" % (security["runAsUser"], security["runAsGroup"])]
-    options += ["--cap-drop=" + name for name in security["capabilities"]["drop"]]
-    options += ["--cap-add=" + name for name in security["capabilities"]["add"]]
-    options += ["--mount=type=tmpfs,destination=" + mount["mountPath"] for mount in container["volumeMounts"]]
-    if not security["allowPrivilegeEscalation"]:
-        options.append("--security-opt=no-new-privileges")
-    if security["readOnlyRootFilesystem"]:
-        options += ["--read-only", "--read-only-tmpfs=false"]
-    if pod["hostPID"]:
-        options.append("--pid=host")
-    if pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        options.append("--memory=" + container["resources"]["limits"]["memory"].replace("Mi", "m"))
-    else:
-        options.append("--cgroups=disabled")
-    return options
-
-
 def get(pid, url):
     """What is answered in the network namespace of a process; None as long as it is no 200."""
     code = "import sys, urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())"
@@ -75,54 +59,62 @@ def get(pid, url):
     return done.stdout if done.returncode == 0 else None
 
 
-def wait_for(what, condition):
+def wait_for(what, process, condition):
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
+        if process.poll() is not None:
+            raise SystemExit("no %s: pyleak ended with status %d" % (what, process.returncode))
         if time.monotonic() > deadline:
             raise SystemExit("no %s in %d s" % (what, PATIENCE_S))
         time.sleep(0.5)
 
 
-def check(target):
+def command(root, container):
+    """What the manifest says, in the image."""
+    security = container["securityContext"]
+    assert (security["runAsUser"], security["capabilities"]["drop"]) == (0, ["ALL"])
+    [mount] = container["volumeMounts"]
+    [config] = json.loads(output("podman", "image", "inspect", IMAGE))
+    return [str(TOP / "tests" / "image" / "confine.py"), root, mount["mountPath"], PROFILE,
+            ",".join(security["capabilities"]["add"]), *config["Config"]["Entrypoint"], *container["args"]]
+
+
+def check(root, target):
     manifest = yaml.safe_load_all((TOP / "packaging" / "kubernetes" / "pyleak.yaml").read_text())
     pod = next(each for each in manifest if each["kind"] == "DaemonSet")["spec"]["template"]["spec"]
     [container] = pod["containers"]
-    port = container["ports"][0]["containerPort"]
-    output("podman", "run", "-d", "--name", NAME, "--network=none", *run_options(pod, container), IMAGE,
-           *container["args"], "-i", "1", "--match", "pyleak-image-check")
-    pid = output("podman", "inspect", "-f", "{{.State.Pid}}", NAME).strip()
-    status = pathlib.Path("/proc/%s/status" % pid).read_text()
-    fields = dict(line.split(":\t", 1) for line in status.splitlines())
-    assert fields["CapEff"] == fields["CapBnd"] and int(fields["CapBnd"], 16).bit_count() == 5, status
-    assert fields["Seccomp"] == "2" and fields["NoNewPrivs"] == "1", status
-    url = "http://127.0.0.1:%d" % port
-    wait_for("healthy answer", lambda: get(pid, url + container["startupProbe"]["httpGet"]["path"]))
-    # Watched at first; once its growth shows it is traced, and its line is named.
-    wanted = 'pid="%d"' % target.pid
+    url = "http://127.0.0.1:%d" % container["ports"][0]["containerPort"]
+    pyleak = subprocess.Popen([*command(root, container), "-i", "1", "--match", "pyleak-image-check"])
+    try:
+        wait_for("healthy answer", pyleak, lambda: get(pyleak.pid, url + container["startupProbe"]["httpGet"]["path"]))
+        fields = dict(line.split(":", 1) for line in pathlib.Path("/proc/%d/status" % pyleak.pid).read_text().splitlines())
+        assert fields["Seccomp"].strip() == "2" and fields["NoNewPrivs"].strip() == "1"
+        assert bin(int(fields["CapEff"], 16)).count("1") == len(container["securityContext"]["capabilities"]["add"])
 
-    def named():
-        lines = (get(pid, url + "/metrics") or "").splitlines()
-        return any(line.startswith("pyleak_site_outstanding_bytes{") and wanted in line for line in lines)
+        # Watched at first; once its growth shows it is traced, and its sites are there.
+        def named():
+            lines = (get(pyleak.pid, url + "/metrics") or "").splitlines()
+            return any(line.startswith("pyleak_site_outstanding_bytes{") and 'pid="%d"' % target.pid in line for line in lines)
 
-    wait_for("site of a leak in pid %d" % target.pid, named)
-    output("podman", "stop", "-t", pod["terminationGracePeriodSeconds"], NAME)
-    code = output("podman", "inspect", "-f", "{{.State.ExitCode}}", NAME).strip()
-    assert code == "0", "it ended with status " + code
+        wait_for("site of a leak in pid %d" % target.pid, pyleak, named)
+        pyleak.send_signal(signal.SIGTERM)
+        assert pyleak.wait(pod["terminationGracePeriodSeconds"]) == 0
+    finally:
+        pyleak.kill()
+        pyleak.wait()
 
 
 def main():
     base_image()
     build()
+    root = output("podman", "image", "mount", IMAGE).strip()
     target = subprocess.Popen(["/usr/bin/python3", "-c", LEAK])
     try:
-        check(target)
-    except BaseException:
-        subprocess.run(["podman", "logs", NAME])
-        raise
+        check(root, target)
     finally:
         target.kill()
         target.wait()
-        subprocess.run(["podman", "rm", "-f", "-t", "0", NAME], stdout=subprocess.DEVNULL)
+        output("podman", "image", "unmount", IMAGE)
     print("the image is built, runs as the manifest says, and names a leak of the host's")
 
 
