@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What pyleak may do without being root: with few capabilities it traces as well, and it says which are missing."""
+import errno
 import functools
 import os
 import shutil
@@ -125,6 +126,25 @@ def test_nothing_needs_to_be_writable():
     )
     messages = exact_leak(program)
     assert messages.count("\n") == 1 and "tracing" in messages
+
+
+WITHOUT_BPF = """
+import os, seccomp, sys
+calls = seccomp.SyscallFilter(defaction=seccomp.ALLOW)
+calls.add_rule(seccomp.ERRNO(int(sys.argv[1])), "bpf")
+calls.load()
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS], ids=["EPERM", "ENOSYS"])
+def test_a_container_whose_seccomp_profile_forbids_bpf_is_told_so(code):
+    """As those of Docker before 23 and of CRI-O do, whatever the capabilities."""
+    script = pyleak.scratch() / "without-bpf.py"
+    script.write_text(WITHOUT_BPF)
+    with pyleak.Target("leaks.py") as target:
+        message = refusal(wrapper("pyleak-without-bpf-%d" % code, sys.executable, str(script), str(code)), "-p", target.pid)
+        assert "seccomp profile" in message and "Linux 6.6" not in message
 
 
 FORBIDDEN = """

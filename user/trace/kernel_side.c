@@ -173,10 +173,14 @@ static bool load(struct kernel_side *kernel, uint64_t max_memory, uint32_t max_b
 	set_attach_types(kernel->skeleton);
 	result = pyleak_bpf__load(kernel->skeleton);
 	if (result == -EPERM)
+		g_set_error(
+			error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
+			"not permitted to load BPF programs: run with sudo, and check that neither "
+			"a locked down kernel nor a container's seccomp profile forbids bpf()");
+	else if (result == -ENOSYS)
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_UNSUPPORTED,
-			    "not permitted to load BPF programs: run with sudo, and check that the "
-			    "kernel is not "
-			    "locked down");
+			    "no system call bpf() here: in a container, use a seccomp profile that "
+			    "allows it to CAP_BPF");
 	else if (result == -ENOMEM)
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
 			    "no memory for the BPF maps: give a smaller --max-memory");
