@@ -165,6 +165,17 @@ def test_a_merged_text_report_says_of_how_many_processes_it_is():
         assert titles == ["%d and 2 more" % target.pid]
 
 
+def test_a_further_worker_takes_little_memory():
+    """Its interpreter's file, which is 7 MB, is read to plan its probes and then given back."""
+    with pyleak.Target("prefork.py") as target, pyleak.attach(target) as tracer:
+        first_report_of(tracer, target.ask("fork"))
+        before = resources(tracer)[1]
+        for _ in range(4):
+            first_report_of(tracer, target.ask("fork"))
+        assert resources(tracer)[1] < before + 4 * 2 * 1024
+        tracer.finish()
+
+
 def resources(tracer):
     """What pyleak holds: descriptors, threads, child processes, resident KiB."""
     keeper = pyleak.read("/proc/%d/task/%d/children" % (tracer.pid, tracer.pid)).split()

@@ -87,6 +87,7 @@ struct traced_process *traced_process_new(struct kernel_side *kernel, pid_t pid,
 				    parent_plan(target, options->parent), error);
 	if (!target->traced)
 		goto fail;
+	interpreter_close_image(target->interpreter);
 	target->collector = collector_new(kernel, target->traced, target->process,
 					  target->interpreter, options->trap_ns);
 	target->census = census_new(&target->process->memory.base, target->process->pid,

@@ -294,6 +294,11 @@ void interpreter_free(struct interpreter *interpreter)
 	g_free(interpreter);
 }
 
+void interpreter_close_image(struct interpreter *interpreter)
+{
+	g_clear_pointer(&interpreter->image, elf_image_free);
+}
+
 const char *object_allocator_name(enum object_allocator allocator)
 {
 	static const char *const names[] = {

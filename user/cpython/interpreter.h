@@ -35,7 +35,7 @@ struct interpreter {
 	bool stripped; /* no .symtab */
 	bool free_threaded;
 	char *path; /* to open the file with the interpreter's code: process_mapping_path() */
-	struct elf_image *image; /* of that file */
+	struct elf_image *image; /* of that file, NULL once it is closed */
 	uint64_t load_bias;
 	struct python_facts
 		facts; /* the row, corrected by _Py_DebugOffsets where the process publishes them */
@@ -51,6 +51,8 @@ struct interpreter {
  */
 struct interpreter *interpreter_discover(const struct process *process, GError **error);
 void interpreter_free(struct interpreter *interpreter);
+/* Gives back what was read of the file, which is megabytes: only to plan probes is it needed. */
+void interpreter_close_image(struct interpreter *interpreter);
 
 /* A word for people: "pymalloc", "pymalloc with debug hooks", ... */
 const char *object_allocator_name(enum object_allocator allocator);
