@@ -232,11 +232,11 @@ def test_outside_windows_nothing_is_installed(some_python):
 def test_a_thousand_windows_change_no_result_and_leave_nothing():
     with pyleak.Target("busy.py") as target:
         before = target.ask("status")
-        with pyleak.Tracer("-p", target.pid, "-i", "1", "--overhead", "60", "--burst", "8") as tracer:
+        with pyleak.Tracer("-p", target.pid, "-i", "1", "--overhead", "90", "--burst", "8") as tracer:
             started = time.time()
-            tracer.wait_for_report(lambda each: windows(each) >= 200, timeout=60)
+            tracer.wait_for_report(lambda each: windows(each) >= 200, timeout=120)
             memory = resident(tracer.pid)
-            report = tracer.wait_for_report(lambda each: windows(each) >= 1000, timeout=120)
+            report = tracer.wait_for_report(lambda each: windows(each) >= 1000, timeout=300)
             grown, took = resident(tracer.pid) - memory, time.time() - started
             held = pyleak.bpf_objects_of(tracer.pid)
             tracer.finish()

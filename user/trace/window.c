@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "trace/window.h"
+
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+/* First guesses, replaced by what is measured: how long arming takes, and until the last breakpoint
+ * is gone. */
+static const double ARMING_NS = 10e6;
+static const double CLOSING_NS = 4e6;
+/* Of the births of a burst, those that were at least some time ago when it ended. */
+static const double KEPT_BIRTHS = 0.7;
+/* Shorter windows see too little for what they cost. */
+static const double SHORTEST_HOLD_NS = 2e6;
+/* An event that does not count: the trap and the first lines of the program. */
+static const double IDLE_PROGRAM_NS = 60;
+/*
+ * What arming and removing a site costs the target beside the traps: its mmap lock is taken, a page
+ * copied and put back, TLBs flushed. Measured as the lost throughput of a loop whose sites are
+ * armed and removed at once, 6 times a second (make bench).
+ */
+static const double SITE_NS = 20e3;
+/* Of the threads that arm and disarm; they use little time. */
+static const int ARMING_NICE = -15;
+/* A counted event's program, before it has been timed. */
+static const double PROGRAM_NS = 500;
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+static struct target *record(const struct window *window)
+{
+	return traced_shared(window->common->traced);
+}
+
+/* Processor time of all threads of the target so far; 0 where it cannot be told. */
+static uint64_t cpu_ns(const struct window *window)
+{
+	clockid_t clock;
+	struct timespec time;
+
+	if (clock_getcpuclockid(record(window)->tgid, &clock) || clock_gettime(clock, &time))
+		return 0;
+	return time.tv_sec * 1000000000ULL + time.tv_nsec;
+}
+
+void window_init(struct window *window, struct windows *common, enum family family)
+{
+	window->common = common;
+	window->family = family;
+	window->arming_ns = ARMING_NS;
+	window->seen.always = traced_plan(common->traced)->sites[family];
+	window->seen.own_share = 1;
+	window->seen.kept_share = 1;
+}
+
+double window_event_ns(const struct windows *common)
+{
+	const struct target *target = traced_shared(common->traced);
+
+	return common->options.trap_ns + (target->timed_events
+						  ? (double)target->timed_ns / target->timed_events
+						  : PROGRAM_NS);
+}
+
+double window_bucket(const struct window *window)
+{
+	return __atomic_load_n(&record(window)->budget_ns[window->family], __ATOMIC_RELAXED);
+}
+
+/* Takes from the bucket what the kernel side does not: traps that do not count. */
+static void charge(struct window *window, double ns)
+{
+	__atomic_fetch_sub(&record(window)->budget_ns[window->family], (int64_t)ns,
+			   __ATOMIC_RELAXED);
+	window->common->spent_ns += ns;
+}
+
+static double burst_ns(const struct windows *common)
+{
+	return common->options.burst_ms * 1e6;
+}
+
+/* How many of the sites can be armed so that arming leaves some time of a burst. */
+static double arming_fraction(const struct window *window)
+{
+	double room = burst_ns(window->common) - CLOSING_NS - SHORTEST_HOLD_NS;
+
+	if (window->family != FAMILY_PYMALLOC || window->light)
+		return 1;
+	return CLAMP(room / window->arming_ns, 0.02, 1);
+}
+
+double window_hold_ns(const struct window *window)
+{
+	double arming_ns = window->counted_from_ns - window->opened_ns;
+
+	return MAX(burst_ns(window->common) - CLOSING_NS - arming_ns, SHORTEST_HOLD_NS);
+}
+
+bool window_ran_dry(const struct window *window)
+{
+	return !(record(window)->armed & 1u << window->family);
+}
+
+/*
+ * Adds the part of the open window up to now to what was seen, and begins the next part. @kept:
+ * which part of its births count as observed. Returns what it added to observed_ns.
+ */
+static double account(struct window *window, double kept)
+{
+	struct windows *common = window->common;
+	struct target *target = record(window);
+	uint64_t now = now_ns(), events = target->events[window->family];
+	uint64_t sent_ns = target->sent_ns[window->family];
+	uint64_t dried = target->dried_ns[window->family];
+	uint64_t until = dried ? CLAMP(dried, window->counted_from_ns, now) : now;
+	double cpu = cpu_ns(window), ran = MAX(cpu - window->cpu_before_ns, 0), seen;
+	double cost = (events - window->events_before) * window_event_ns(common) +
+		      (sent_ns - window->sent_before_ns);
+
+	/*
+	 * Tracing stretches what the target does by the part that it takes of its processor time.
+	 * That is known to some percent: of a window that was nearly all cost, a tenth is taken as
+	 * the target's own.
+	 */
+	seen = until - window->counted_from_ns;
+	if (cost > 0)
+		seen *= MAX(1 - cost / MAX(ran, cost), 0.1);
+	seen *= window->fraction * kept;
+	window->seen.observed_ns += seen;
+	common->spent_ns += cost;
+	if (!window->burst) {
+		window->seen.whole_ns += seen;
+	} else {
+		window->burst_cpu_ns += ran;
+		window->burst_cost_ns += cost;
+		window->seen.own_share =
+			1 - window->burst_cost_ns /
+				    MAX(window->burst_cpu_ns, MAX(window->burst_cost_ns, 1));
+	}
+	window->counted_from_ns = now;
+	window->cpu_before_ns = cpu;
+	window->events_before = events;
+	window->sent_before_ns = sent_ns;
+	return seen;
+}
+
+void window_account(struct window *window)
+{
+	if (window->open && !window->burst)
+		account(window, 1);
+}
+
+/*
+ * Charges for @traps that did not count, while sites were armed or removed, and for half of what
+ * the sites themselves cost: the other half comes at the other end. That is at most the @took ns
+ * that it lasted.
+ */
+static void charge_change(struct window *window, uint64_t traps, double took)
+{
+	const struct windows *common = window->common;
+	double sites = traced_plan(common->traced)->sites[window->family] * window->fraction;
+	double cost = traps * (common->options.trap_ns + IDLE_PROGRAM_NS) + sites * SITE_NS / 2;
+
+	charge(window, MIN(cost, took));
+}
+
+bool window_open(struct window *window)
+{
+	struct windows *common = window->common;
+	struct target *target = record(window);
+	uint64_t idle = target->idle_traps;
+	double took;
+	bool armed;
+
+	window->opened_ns = now_ns();
+
+	window->log = kernel_side_acquire_birth_log(traced_kernel(common->traced));
+	if (!window->log)
+		return false;
+	target->dried_ns[window->family] = 0;
+	target->birth_count[window->family] = 0;
+	window->handed_over = 0;
+	target->birth_ring[window->family] = 0;
+	target->birth_log[window->family] = window->log;
+	window->fraction = arming_fraction(window);
+	g_mutex_unlock(&common->mutex);
+	armed = traced_arm(common->traced, 1u << window->family, window->fraction, NULL);
+	g_mutex_lock(&common->mutex);
+	took = now_ns() - window->opened_ns;
+	if (!armed) {
+		target->birth_log[window->family] = 0;
+		kernel_side_release_birth_log(traced_kernel(common->traced), window->log);
+		return false;
+	}
+	window->arming_ns = (window->arming_ns + took / window->fraction) / 2;
+	charge_change(window, target->idle_traps - idle, took);
+	window->open = true;
+	window->burst = true;
+	window->seen.windows++;
+	window->counted_from_ns = now_ns();
+	window->cpu_before_ns = cpu_ns(window);
+	window->events_before = target->events[window->family];
+	window->sent_before_ns = target->sent_ns[window->family];
+	return true;
+}
+
+/*
+ * While sites are being armed the target traps and nothing counts: on a busy host that must not
+ * wait for a turn. Where the right to it (CAP_SYS_NICE) is missing all stays as it is.
+ */
+void window_go_first(void)
+{
+	setpriority(PRIO_PROCESS, gettid(), ARMING_NICE);
+}
+
+static void *remove_probes(void *data)
+{
+	struct window *window = data;
+
+	window_go_first();
+	traced_disarm(window->common->traced, 1u << window->family);
+	return NULL;
+}
+
+/* How many of a burst's births count: not the last ones, and no more than were logged. */
+static uint32_t births_kept(uint32_t births)
+{
+	return MIN((uint32_t)(births * KEPT_BIRTHS), PYLEAK_BIRTHS);
+}
+
+/* Those from the @from-th on, as far as the log still has them. Without the mutex. */
+static void hand_over_births(const struct window *window, uint32_t from, uint32_t births,
+			     uint32_t kept, double window_ns)
+{
+	const struct windows *common = window->common;
+	const struct birth *log;
+	g_autofree struct birth *in_order = NULL;
+	uint32_t count, first;
+
+	if (!common->handler || !window->log)
+		return;
+	log = kernel_side_births(traced_kernel(common->traced), window->log);
+	if (window->burst) {
+		common->handler(common->handler_context, window->family, log,
+				MIN(births, PYLEAK_BIRTHS), kept, window_ns);
+		return;
+	}
+	count = MIN(births - from, PYLEAK_BIRTHS);
+	first = (births - count) % PYLEAK_BIRTHS;
+	in_order = g_new(struct birth, count + 1);
+	for (uint32_t i = 0; i < count; i++)
+		in_order[i] = log[(first + i) % PYLEAK_BIRTHS];
+	common->handler(common->handler_context, window->family, in_order, count, count, 0);
+}
+
+/* The burst is over, whether the window closes or stays open. Returns what it saw; @kept: births
+ * that count. */
+static double end_burst(struct window *window, uint32_t births, uint32_t *kept)
+{
+	*kept = births_kept(births);
+	window->births += births;
+	window->births_kept += *kept;
+	window->seen.kept_share = window->births ? window->births_kept / window->births : 1;
+	return account(window, births ? (double)*kept / births : 1);
+}
+
+void window_stay_open(struct window *window)
+{
+	double window_ns;
+	uint32_t kept;
+
+	window->handed_over = record(window)->birth_count[window->family];
+	window_ns = end_burst(window, window->handed_over, &kept);
+	/* Survivors of a long window are looked at while it is open: only the last births matter.
+	 */
+	record(window)->birth_ring[window->family] = 1;
+	g_mutex_unlock(&window->common->mutex);
+	hand_over_births(window, 0, window->handed_over, kept, window_ns);
+	g_mutex_lock(&window->common->mutex);
+	window->burst = false;
+	window->seen.whole_since_ns = window->counted_from_ns;
+	window->seen.whole_until_ns = UINT64_MAX;
+}
+
+void window_close(struct window *window)
+{
+	struct windows *common = window->common;
+	struct kernel_side *kernel = traced_kernel(common->traced);
+	struct target *target = record(window);
+	uint64_t idle = target->idle_traps, began = now_ns();
+	uint32_t births, kept = 0;
+	double window_ns = 0;
+	GThread *remover;
+
+	traced_stop_counting(common->traced, 1u << window->family);
+	births = target->birth_count[window->family];
+	if (window->burst)
+		window_ns = end_burst(window, births, &kept);
+	else
+		account(window, 1);
+	window->seen.longest_ms =
+		MAX(window->seen.longest_ms,
+		    window->burst ? (window->counted_from_ns - window->opened_ns + CLOSING_NS) / 1e6
+				  : 0);
+	window->open = false;
+	window->seen.always = false;
+	if (!window->burst)
+		window->seen.whole_until_ns = window->counted_from_ns;
+	g_mutex_unlock(&common->mutex);
+	/* At once, while the probes are being removed: places of temporaries are soon taken by
+	 * others. */
+	remover = g_thread_new("disarm", remove_probes, window);
+	hand_over_births(window, window->handed_over, births, kept, window_ns);
+	g_thread_join(remover);
+	target->birth_log[window->family] = 0;
+	kernel_side_release_birth_log(kernel, window->log);
+	g_mutex_lock(&common->mutex);
+	charge_change(window, target->idle_traps - idle, now_ns() - began);
+}
+
+/*
+ * Windows that stay open may be many, logs are few. One in four is left to those that open; without
+ * its log, a window's last births are no survivors once it has closed.
+ */
+void window_spare_log(struct window *window)
+{
+	struct kernel_side *kernel = traced_kernel(window->common->traced);
+
+	/* The second time: by then no event writes to it any more. */
+	if (window->log && !record(window)->birth_log[window->family]) {
+		kernel_side_release_birth_log(kernel, window->log);
+		window->log = 0;
+	} else if (kernel_side_free_birth_logs(kernel) < PYLEAK_BIRTH_LOGS / 4) {
+		record(window)->birth_log[window->family] = 0;
+	}
+}
