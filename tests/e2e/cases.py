@@ -20,12 +20,13 @@ class Case:
     """A program with its options.
 
     leak: whether the line marked LEAK is one; else nothing is. called: whether a minute is enough to call it so. settled: false where
-    pyleak is known to be wrong at times, so that the end-to-end tests leave it to `make check-cases`.
+    pyleak is known to be wrong at times, so that the end-to-end tests leave it to `make check-cases`. types: of what piles up on
+    that line, all of them.
     """
 
-    def __init__(self, script, *options, leak, pythons, called=True, settled=True, **environment):
+    def __init__(self, script, *options, leak, pythons, called=True, settled=True, types=(), **environment):
         self.script, self.options, self.leak, self.called = str(FOLDER / (script + ".py")), options, leak, called
-        self.settled = settled
+        self.settled, self.types = settled, set(types)
         self.pythons, self.environment = pythons, environment
         self.name = "-".join([script.replace("_", "-"), *(each.split("=")[-1] for each in options)])
 
@@ -43,20 +44,20 @@ CASES = [
     Case("pyplot_loop", "--figures=closed", leak=False, pythons=LIBRARIES),
     # Stacks so deep that a minute holds ten windows or so on malloc: enough for the line, not for a verdict that comes in
     # time whatever else the machine does. In docs/cases.md: how often it does.
-    Case("pyplot_loop", "--figures=kept", leak=True, called=False, pythons=LIBRARIES, MPLBACKEND="Agg"),
-    Case("charts_tk", leak=True, called=False, pythons=LIBRARIES, DISPLAY="own"),
-    Case("numpy_list", leak=True, pythons=LIBRARIES),
-    Case("cycles", "--gc=off", leak=True, pythons=PLAIN),
+    Case("pyplot_loop", "--figures=kept", leak=True, called=False, pythons=LIBRARIES, types=["raw buffer"], MPLBACKEND="Agg"),
+    Case("charts_tk", leak=True, called=False, pythons=LIBRARIES, types=["raw buffer"], DISPLAY="own"),
+    Case("numpy_list", leak=True, pythons=LIBRARIES, types=["raw buffer", "numpy.ndarray"]),
+    Case("cycles", "--gc=off", leak=True, pythons=PLAIN, types=["raw buffer"]),
     Case("cycles", "--gc=on", leak=False, pythons=PLAIN),
-    Case("uuid_cache", "--cache=dict", leak=True, pythons=PLAIN),
+    Case("uuid_cache", "--cache=dict", leak=True, pythons=PLAIN, types=["str"]),
     Case("uuid_cache", "--cache=weak", leak=False, pythons=PLAIN),
-    Case("which_dict", leak=True, pythons=PLAIN),
+    Case("which_dict", leak=True, pythons=PLAIN, types=["dict", "dict keys", "str"]),
     # Large blocks, few objects: as long as the cyclic collector has not run, a minute says "growing" at times.
-    Case("images_pil", "--uploads=kept", leak=True, called=False, pythons=LIBRARIES),
+    Case("images_pil", "--uploads=kept", leak=True, called=False, pythons=LIBRARIES, types=["raw buffer"]),
     Case("images_pil", "--uploads=dropped", leak=False, pythons=LIBRARIES),
-    Case("images_cv", "--cuts=views", leak=True, pythons=LIBRARIES),
+    Case("images_cv", "--cuts=views", leak=True, pythons=LIBRARIES, types=["raw buffer", "numpy.ndarray"]),
     Case("images_cv", "--cuts=copies", leak=False, pythons=LIBRARIES),
-    Case("images_native", leak=True, pythons=PLAIN, LIBRARY="scratch"),
+    Case("images_native", leak=True, pythons=PLAIN, types=["raw buffer"], LIBRARY="scratch"),
     Case("warm_up", leak=False, pythons=PLAIN),
     Case("lru", "--cache=lru_cache", leak=False, pythons=PLAIN),
     # Known to go wrong at times: see docs/cases.md. `make check-cases` counts it, and it is red there.
@@ -178,6 +179,11 @@ class Outcome:
                                                 own_line(self.case, site))
                 for site in report["sites"][:3])
             for report in self.reports)
+
+    def types(self):
+        """The names of what piles up on the marked line, in the last report."""
+        return {kind["name"] for site in self.last["sites"] if own_line(self.case, site) in self.case.lines
+                for kind in site.get("types", [])}
 
     @property
     def last(self):

@@ -52,6 +52,13 @@ def test_a_leak_leads_on_its_line_and_is_called_one_within_a_minute(leaks, case)
     assert found.confidence >= cases.CONFIDENCE
 
 
+@pytest.mark.parametrize("case", LEAKS, ids=repr)
+def test_what_piles_up_is_named(leaks, case):
+    found = outcome(leaks, case)
+    assert case.types
+    assert case.types <= found.types(), found.types()
+
+
 def test_the_stack_of_a_chart_goes_from_the_users_line_to_the_window(leaks):
     """As far as Tk, whose window it is: pandas makes the figure, pyplot the manager, tkinter the interpreter."""
     case = cases.case("charts-tk")
