@@ -134,7 +134,7 @@ unit: $(UNIT_TESTS)
 		echo "unit: $(words $(UNIT_TESTS)) programs passed"
 
 unit-sanitized:
-	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build/sanitize CFLAGS='$(SANITIZE)' unit
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build/sanitize CFLAGS='$(SANITIZE)' WERROR=1 unit
 
 lint:
 	$(call say,LINT,clang-format)

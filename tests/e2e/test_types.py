@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the blocks of a site are: names, blocks and bytes against what the program itself says of its objects."""
 import functools
+import json
+import os
 import re
 import time
 
@@ -138,3 +140,22 @@ def test_the_text_report_names_types():
     assert short.returncode == long.returncode == 0
     assert re.search(r"^ +Order, .*\.", short.stdout, re.M), short.stdout
     assert re.search(r"__main__\.Order \(~?[0-9.]+ [KM]iB in ~?[0-9,]+\)", long.stdout), long.stdout
+
+
+def test_recorded_snapshots_know_the_types_that_the_report_of_the_same_look_names(tmp_path):
+    """Of a recording each line is one report's look; what it says of a block's type is of that look, too."""
+    recording = tmp_path / "recording.ndjson"
+    with pyleak.Target("kinds.py") as target:
+        environment = dict(os.environ, PYLEAK_SNAPSHOTS=str(recording))
+        with pyleak.Tracer("-p", target.pid, "--exact", "-i", INTERVAL, "-t", "100000", env=environment) as tracer:
+            tracer.wait_for_report()
+            target.ask("leak")
+            report_of_now(tracer)
+            tracer.finish()
+    looks = [json.loads(line) for line in recording.read_text().splitlines()]
+    assert len(looks) == len(tracer.reports)
+    for look, report in zip(looks, tracer.reports):
+        recorded = {each["name"] for context in look["contexts"] for each in context.get("types", [])}
+        assert recorded >= {each["name"] for site in report["sites"] for each in site.get("types", [])
+                            if each["name"] != "other types"}
+    assert "dict" in recorded

@@ -294,10 +294,10 @@ struct report *traced_process_report(struct traced_process *target, double min_a
 		forget_dead_code(target);
 	if ((alive || !target->snapshot) && !take(target, min_age_s, error))
 		return NULL;
+	census_begin(target->census, target->snapshot, alive);
 	if (alive && target->recording &&
 	    !snapshot_write(target->recording, target->snapshot, &sources, error))
 		return NULL;
-	census_begin(target->census, target->snapshot, alive);
 	report = analysis_add(target->analysis, target->snapshot, &sources);
 	report->pid = target->process->pid;
 	report->parent_pid = target->parent_pid;
