@@ -22,6 +22,7 @@ static const double KEPT = 0.8;
 static const double LEAST_PACE = 0.45, MOST_PACE = 2, SAME_PACE = 1.4, NEARLY_ALL = 0.9,
 		    LARGEST_STEP = 0.6;
 static const double SLOW_PACE = 0.7, SLOWING_PACE = 0.85;
+static const double FADING = 0.65, BLOCKS_AT_ONCE = 20;
 /* Of a normal distribution, one-sided 1 %. */
 static const double QUANTILE_99 = 2.326;
 static const double LEAST_RISE_S = 45, ONSET = 0.1, GROWN_SHARE = 0.4;
@@ -38,6 +39,8 @@ struct curve {
 	double peak, largest_fall;
 	double gain, largest_gain;    /* of the whole; in one interval */
 	bool gains_fall;	      /* those of the intervals become smaller, surely */
+	double gains_p_down;	      /* Mann-Kendall's of the gains */
+	double early_gain, late_gain; /* bytes/s, the means of the first two and the last two */
 	double last_gain, least_gain; /* bytes/s; the least of those before the last */
 	double rise_s;		      /* since it was last as low as at the beginning, or nearly */
 	size_t rise_count;	      /* intervals since then */
@@ -79,8 +82,13 @@ static void measure_gains(struct curve *curve, const double *times, const double
 	if (!kept)
 		return;
 	/* Of few nobody can tell: until then it is as if they did. */
-	curve->gains_fall = kept < MIN_GAINS || falls_evenly(gains, kept) ||
-			    mann_kendall(gains, kept).p_down < SIGNIFICANT;
+	curve->gains_p_down = mann_kendall(gains, kept).p_down;
+	curve->gains_fall =
+		kept < MIN_GAINS || falls_evenly(gains, kept) || curve->gains_p_down < SIGNIFICANT;
+	if (kept > 1) {
+		curve->early_gain = (gains[0] + gains[1]) / 2;
+		curve->late_gain = (gains[kept - 2] + gains[kept - 1]) / 2;
+	}
 	curve->last_gain = gains[kept - 1];
 	curve->least_gain = INFINITY;
 	for (size_t i = 0; i + 1 < kept; i++)
@@ -182,11 +190,31 @@ static double survivors_pace(const struct verdict_evidence *evidence, double *de
 	return late / late_s / (evidence->old_live_blocks / early_s);
 }
 
+/*
+ * By the curve alone: gains fall one after the other, by more than chance would have it were blocks
+ * allocated 20 at a time. Holds where too few blocks were seen for survivors_pace().
+ */
+static bool gains_fade(const struct verdict_evidence *evidence, const struct curve *curve)
+{
+	double last = evidence->values[evidence->count - 1];
+	double early = curve->early_gain, late = MAX(curve->late_gain, 0), blocks;
+
+	if (curve->gains_p_down >= SIGNIFICANT || late >= FADING * early || last <= 0)
+		return false;
+	if (late <= 0)
+		return true;
+	blocks = evidence->outstanding_blocks / BLOCKS_AT_ONCE * MIN(curve->gain / last, 1) /
+		 MAX(curve->rise_count, 1) * 2;
+	return log(late / early) < -QUANTILE_99 * sqrt((1 + early / late) / MAX(blocks, 1));
+}
+
 /* Ever fewer stay, interval by interval: what a cache does whose keys come back. */
 static bool fills_up(const struct verdict_evidence *evidence, const struct curve *curve)
 {
 	double deviation, pace = survivors_pace(evidence, &deviation);
 
+	if (gains_fade(evidence, curve))
+		return true;
 	return evidence->survival_known && pace < SLOWING_PACE &&
 	       log(pace) < -QUANTILE_99 * deviation && curve->gains_fall;
 }
