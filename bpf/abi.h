@@ -326,7 +326,7 @@ enum lifecycle {
 struct lifecycle_event {
 	__u32 kind; /* enum lifecycle */
 	__u32 pid, parent;
-	__u32 reserved;
+	__u32 time_ms; /* CLOCK_MONOTONIC, modulo 2^32 */
 };
 
 /* Blocks found dead by reading, for the program that retires them: only an entry that still has

@@ -7,7 +7,12 @@
  */
 static __always_inline void tell(enum lifecycle kind, __u32 pid, __u32 parent)
 {
-	struct lifecycle_event event = { .kind = kind, .pid = pid, .parent = parent };
+	struct lifecycle_event event = {
+		.kind = kind,
+		.pid = pid,
+		.parent = parent,
+		.time_ms = bpf_ktime_get_ns() / 1000000,
+	};
 
 	/* 0: not in the tracer's pid namespace. */
 	if (pid && bpf_ringbuf_output(&lifecycle_events, &event, sizeof(event), BPF_RB_NO_WAKEUP))

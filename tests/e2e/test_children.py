@@ -165,6 +165,20 @@ def test_a_merged_text_report_says_of_how_many_processes_it_is():
         assert titles == ["%d and 2 more" % target.pid]
 
 
+def test_a_worker_that_ended_before_pyleak_had_a_moment_is_counted():
+    """Stopped, pyleak is as short of processor time as can be."""
+    with pyleak.Target("prefork.py") as target, pyleak.attach(target) as tracer:
+        tracer.process.send_signal(signal.SIGSTOP)
+        try:
+            workers = target.ask("churn", "1", "2.4", "1.3")  # the first lives for half of it: 1.2 s
+        finally:
+            tracer.process.send_signal(signal.SIGCONT)
+        tracer.wait_for_report()
+        tracer.finish()
+        assert workers == 2 and {report["pid"] for report in tracer.reports} == {target.pid}
+        assert "missed processes: 1 ended" in tracer.stderr
+
+
 def test_a_further_worker_takes_little_memory():
     """Its interpreter's file, which is 7 MB, is read to plan its probes and then given back."""
     with pyleak.Target("prefork.py") as target, pyleak.attach(target) as tracer:

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include <glib.h>
 
+#include "cli/options.h"
 #include "trace/kernel_side.h"
 
 struct arrivals;
@@ -25,8 +26,11 @@ struct arrivals_handler {
 	void *context;
 };
 
-/* NULL and @error as in lifecycle_events_new(). @handler is copied. */
-struct arrivals *arrivals_new(const struct kernel_side *kernel,
+/*
+ * NULL and @error as in lifecycle_events_new(). @handler is copied. Says, as @options allow, how
+ * many processes were there for a second and ended before anybody was called for them.
+ */
+struct arrivals *arrivals_new(const struct kernel_side *kernel, const struct options *options,
 			      const struct arrivals_handler *handler, GError **error);
 void arrivals_free(struct arrivals *arrivals);
 

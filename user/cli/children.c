@@ -75,7 +75,7 @@ struct children *children_new(struct kernel_side *kernel, struct targets *target
 	children->targets = targets;
 	children->options = options;
 	children->named = g_hash_table_new(g_direct_hash, g_direct_equal);
-	children->arrivals = arrivals_new(kernel, &handler, error);
+	children->arrivals = arrivals_new(kernel, options, &handler, error);
 	if (children->arrivals)
 		return children;
 	children_free(children);

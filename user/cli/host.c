@@ -175,7 +175,7 @@ struct host *host_new(struct kernel_side *kernel, struct targets *targets,
 	host->last_reports = g_ptr_array_new_with_free_func(free_report);
 	host->began_us = g_get_monotonic_time();
 	throttle_init(&host->throttle, CPU_SHARE * sysconf(_SC_NPROCESSORS_ONLN));
-	host->arrivals = arrivals_new(kernel, &handler, error);
+	host->arrivals = arrivals_new(kernel, options, &handler, error);
 	if (!host->arrivals) {
 		host_free(host);
 		return NULL;
