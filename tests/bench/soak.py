@@ -98,6 +98,11 @@ class Served(processes.Tracer):
 
 
 class Soak:
+    # Of the samples of a quarter, the one that stands for it.
+    typical = staticmethod(statistics.median)
+    # Most that each may grow by after the warm-up; MiB or a number. rss_mib: --growth-limit.
+    limits = {"keeper_mib": 1, "maps_mib": 1, "files": 2, "threads": 2}
+
     def __init__(self, options, tracer, scraper, workload, pid):
         self.options, self.tracer, self.scraper = options, tracer, scraper
         self.workload, self.pid = workload, pid
@@ -175,14 +180,11 @@ class Soak:
         warm = self.samples[int(len(self.samples) * WARM_UP_SHARE) :]
         quarter = max(len(warm) // 4, 1)
         growth = {
-            name: statistics.median(each[name] for each in warm[-quarter:])
-            - statistics.median(each[name] for each in warm[:quarter])
+            name: self.typical(each[name] for each in warm[-quarter:])
+            - self.typical(each[name] for each in warm[:quarter])
             for name in ("rss_mib", "keeper_mib", "maps_mib", "files", "threads")
         }
-        limits = {
-            "rss_mib": self.options.growth_limit, "keeper_mib": 1, "maps_mib": 1, "files": 2,
-            "threads": 2,
-        }  # fmt: skip
+        limits = {"rss_mib": self.options.growth_limit, **self.limits}
         wrong = [
             "%s grew by %.1f, more than %g" % (name, growth[name], limit)
             for name, limit in limits.items()
