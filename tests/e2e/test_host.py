@@ -110,6 +110,18 @@ def test_a_traced_process_that_exits_gets_its_last_report(script):
         assert tracer.end["reason"] == "signal"
 
 
+def test_replicas_are_merged_and_the_table_has_them_all(script):
+    with python(script, 0) as one, python(script, 0) as other, host(script, "--merge-children") as tracer:
+        pids = sorted([one.pid, other.pid])
+        report = tracer.wait_for_report(lambda each: each.get("pids") == pids)
+        assert report["pid"] == pids[0] and report["state"] == "watched" and report["sites"] == []
+        tracer.finish()
+        shown = pyleak.run("-a", "--match", script, "--merge-children", "-d", "1")
+        assert shown.returncode == 0, shown.stderr
+        for pid in pids:
+            assert "\n%8d  " % pid in shown.stdout, shown.stdout
+
+
 def test_user_and_cgroup_choose(script):
     nobody = pwd.getpwnam("nobody")
     become = ["/usr/bin/setpriv", "--reuid", nobody.pw_uid, "--clear-groups"]

@@ -323,6 +323,27 @@ def test_many_clients_at_once_are_all_answered(leaked):
     assert not wrong
 
 
+def test_merged_workers_are_served_under_one_pid_also_when_their_parent_has_gone():
+    with pyleak.Target("prefork.py") as target:
+        workers = sorted(target.ask("fork") for _ in range(2))
+        try:
+            with serving("-p", target.pid, "--merge-children") as server:
+
+                def served():
+                    reports = json.loads(server.get("/api/report"))["reports"]
+                    return [(report["pid"], report.get("pids")) for report in reports]
+
+                pyleak.wait_until(lambda: served() == [(target.pid, sorted([target.pid, *workers]))])
+                assert server.status("/api/report?pid=%d" % workers[0]) == 404
+                target.process.kill()
+                target.process.wait()
+                pyleak.wait_until(lambda: served() == [(workers[0], workers)])
+                assert server.status("/api/report?pid=%d" % target.pid) == 404
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+
+
 def test_a_target_that_exits_ends_it_as_a_trace_ends():
     with pyleak.Target("leaks.py") as target, serving("-p", target.pid) as server:
         target.process.kill()
