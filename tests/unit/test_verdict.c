@@ -459,8 +459,8 @@ static void what_the_collector_has_yet_to_look_at_is_no_leak(void **state)
 
 /*
  * Recorded with cases.py --record from tests/targets/cases/lru.py --cache=ordered (Debian 3.11 with
- * seeds 6 and 12, pyenv 3.8 with seed 7; an interval of 10 s), where each was once called a leak: a
- * cache that fills while more and more of its keys come back.
+ * seeds 6 and 12, pyenv 3.8 with seed 7, 3.12 with 200 and 203; an interval of 10 s), where each
+ * was once called a leak: a cache that fills while more and more of its keys come back.
  */
 static void recorded_caches_that_fill_are_no_leak(void **state)
 {
@@ -478,6 +478,8 @@ static void recorded_caches_that_fill_are_no_leak(void **state)
 		{ { 0, 718944, 1330713, 1908134, 2362595, 2796384, 3013718 }, 7, 36558, true },
 		{ { 0, 545472, 974016, 1329152, 1626870, 1880885, 2103942 }, 7, 25452, true },
 		{ { 0, 352160, 572960, 630496, 659264, 677168 }, 6, 8161, false },
+		{ { 0, 158080, 262912, 339584, 361088, 387200 }, 6, 5575, false },
+		{ { 0, 261952, 473280, 626368, 801920, 962496, 1070656 }, 7, 15442, false },
 	};
 
 	(void)state;

@@ -22,7 +22,7 @@ static const double KEPT = 0.8;
 static const double LEAST_PACE = 0.45, MOST_PACE = 2, SAME_PACE = 1.4, NEARLY_ALL = 0.9,
 		    LARGEST_STEP = 0.6;
 static const double SLOW_PACE = 0.7, SLOWING_PACE = 0.85;
-static const double FADING = 0.65, BLOCKS_AT_ONCE = 20;
+static const double FADING = 0.65, FADING_OF_KNOWN = 0.75, BLOCKS_AT_ONCE = 20;
 /* Of a normal distribution, one-sided 1 %. */
 static const double QUANTILE_99 = 2.326;
 static const double LEAST_RISE_S = 45, ONSET = 0.1, GROWN_SHARE = 0.4;
@@ -41,6 +41,7 @@ struct curve {
 	bool gains_fall;	      /* those of the intervals become smaller, surely */
 	double gains_p_down;	      /* Mann-Kendall's of the gains */
 	double early_gain, late_gain; /* bytes/s, the means of the first two and the last two */
+	double gains_s;		      /* how long two of them last */
 	double last_gain, least_gain; /* bytes/s; the least of those before the last */
 	double rise_s;		      /* since it was last as low as at the beginning, or nearly */
 	size_t rise_count;	      /* intervals since then */
@@ -85,8 +86,9 @@ static void measure_gains(struct curve *curve, const double *times, const double
 	curve->gains_p_down = mann_kendall(gains, kept).p_down;
 	curve->gains_fall =
 		kept < MIN_GAINS || falls_evenly(gains, kept) || curve->gains_p_down < SIGNIFICANT;
-	if (kept > 1) {
+	if (kept >= MIN_GROWN) {
 		curve->early_gain = (gains[0] + gains[1]) / 2;
+		curve->gains_s = 2 * usual_s;
 		curve->late_gain = (gains[kept - 2] + gains[kept - 1]) / 2;
 	}
 	curve->last_gain = gains[kept - 1];
@@ -191,21 +193,25 @@ static double survivors_pace(const struct verdict_evidence *evidence, double *de
 }
 
 /*
- * By the curve alone: gains fall one after the other, by more than chance would have it were blocks
- * allocated 20 at a time. Holds where too few blocks were seen for survivors_pace().
+ * By the curve alone: the gains become smaller by more than chance would have it, were blocks
+ * allocated 20 at a time. Holds where blocks come and go, or too few were seen, for
+ * survivors_pace(). Estimates are rough for other reasons, so of these they must fall one after
+ * the other.
  */
 static bool gains_fade(const struct verdict_evidence *evidence, const struct curve *curve)
 {
+	bool known = !evidence->estimated && evidence->survival_known;
 	double last = evidence->values[evidence->count - 1];
 	double early = curve->early_gain, late = MAX(curve->late_gain, 0), blocks;
 
-	if (curve->gains_p_down >= SIGNIFICANT || late >= FADING * early || last <= 0)
+	if (late >= (known ? FADING_OF_KNOWN : FADING) * early || last <= 0 ||
+	    (!known && curve->gains_p_down >= SIGNIFICANT))
 		return false;
 	if (late <= 0)
 		return true;
-	blocks = evidence->outstanding_blocks / BLOCKS_AT_ONCE * MIN(curve->gain / last, 1) /
-		 MAX(curve->rise_count, 1) * 2;
-	return log(late / early) < -QUANTILE_99 * sqrt((1 + early / late) / MAX(blocks, 1));
+	/* That late_gain stands for; early_gain for early / late times as many. */
+	blocks = evidence->outstanding_blocks / last * late * curve->gains_s / BLOCKS_AT_ONCE;
+	return log(late / early) < -QUANTILE_99 * sqrt((1 + late / early) / MAX(blocks, 1));
 }
 
 /* Ever fewer stay, interval by interval: what a cache does whose keys come back. */

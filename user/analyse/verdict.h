@@ -26,9 +26,10 @@
  *     - it does not fill up: blocks that stay did not come clearly slower in the last
  *       survival_age_s than before (pace below 85 % and not by chance, at 1 %) while the gains of
  *       the intervals fall (Student's test of their slope, or Mann-Kendall). With fewer than 5
- *       gains, they are taken to fall. Nor do the gains themselves fade: fall by Mann-Kendall
- *       (p < 0.05), the last two to less than 65 % of the first two, and not by chance (at 1 %)
- *       were blocks allocated 20 at a time;
+ *       gains, they are taken to fall. Nor do the gains
+ *       themselves fade: the last two to less than 75 % of the first two, not by chance (at 1 %)
+ *       were blocks allocated 20 at a time; of estimates to less than 65 %, falling by Mann-Kendall
+ *       (p < 0.05) as well;
  *     - it is not garbage in cycles: the cyclic collector ran within survival_age_s and left it,
  *       is switched off, or has fewer objects to look at than could hold so many blocks (50 each).
  *       After five minutes without a collection this counts no longer.
