@@ -106,7 +106,7 @@ def test_the_package_holds_a_pyleak_that_works():
     subprocess.run(["dpkg-deb", "-x", str(package()), str(folder)], check=True)
     unit = (folder / "lib/systemd/system/pyleak.service").read_text()
     assert "\nExecStart=/usr/bin/pyleak " in unit
-    for name in ("usr/share/man/man1/pyleak.1.gz", "usr/share/doc/pyleak/deployment.md",
+    for name in ("usr/share/man/man1/pyleak.1.gz", "usr/share/doc/pyleak/deployment.md.gz",
                  "usr/share/bash-completion/completions/pyleak", "lib/systemd/system/pyleak@.service"):
         assert (folder / name).stat().st_size > 500, name
     with pyleak.Target("leaks.py") as target:
