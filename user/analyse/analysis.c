@@ -74,13 +74,13 @@ static struct known_site site_of(struct analysis *analysis, const struct snapsho
 	struct known_site *known = g_hash_table_lookup(analysis->site_ids, key), made;
 	enum group_by group_by = analysis->options.group_by;
 	const struct stack *stack;
+	uint32_t lead;
 
 	if (!known) {
 		stack = sources->stack ? sources->stack(sources->context, context->id) : NULL;
-		made.site_id =
-			group_site_id(group_by, context->family, stack, lead_of(analysis, stack));
-		made.line_id = group_site_id(GROUP_BY_LINE, context->family, stack,
-					     lead_of(analysis, stack));
+		lead = lead_of(analysis, stack);
+		made.site_id = group_site_id(group_by, context->family, stack, lead);
+		made.line_id = group_site_id(GROUP_BY_LINE, context->family, stack, lead);
 		made.seen_in_snapshot = 0;
 		if (!stack) {
 			analysis->unresolved_blocks =

@@ -14,6 +14,17 @@ static const char *skip_version_folder(const char *text)
 	return end > text && *end == '/' ? end + 1 : NULL;
 }
 
+/* The last @part in @text. The C library looks at many characters at once; GLib's g_strrstr() at
+ * one. */
+static const char *find_last(const char *text, const char *part)
+{
+	const char *found = NULL;
+
+	while ((text = strstr(text, part)))
+		found = text++;
+	return found;
+}
+
 const char *library_path(const char *file)
 {
 	static const char *const folders[] = { "/site-packages/", "/dist-packages/", ".egg/" };
@@ -22,23 +33,23 @@ const char *library_path(const char *file)
 	size_t i;
 
 	for (i = 0; i < G_N_ELEMENTS(folders); i++) {
-		found = g_strrstr(file, folders[i]);
+		found = find_last(file, folders[i]);
 		if (found)
 			return found + strlen(folders[i]);
 	}
 	/* PEP 582: __pypackages__/3.11/lib/numpy/... */
-	found = g_strrstr(file, "/__pypackages__/");
+	found = find_last(file, "/__pypackages__/");
 	below = found ? strstr(found, "/lib/") : NULL;
 	if (below)
 		return below + strlen("/lib/");
 	for (i = 0; i < G_N_ELEMENTS(libraries); i++) {
-		found = g_strrstr(file, libraries[i]);
+		found = find_last(file, libraries[i]);
 		below = found ? skip_version_folder(found + strlen(libraries[i])) : NULL;
 		if (below)
 			return below;
 	}
 	/* The standard library as a zip: /usr/lib/python311.zip/json/decoder.py. */
-	found = g_strrstr(file, "/python");
+	found = find_last(file, "/python");
 	below = found ? strstr(found, ".zip/") : NULL;
 	return below ? below + strlen(".zip/") : NULL;
 }
