@@ -437,6 +437,7 @@ static struct verdict_evidence linear_growth(const double *times, const double *
 		.old_live_blocks = 300,
 		.survival_known = true,
 		.all_bytes = 6e6,
+		.collected_ago_s = INFINITY,
 	};
 }
 
@@ -455,6 +456,11 @@ static void what_the_collector_has_yet_to_look_at_is_no_leak(void **state)
 	assert_int_equal(verdict_decide(&evidence).verdict, VERDICT_LEAK);
 	evidence.uncollected = 600;
 	assert_int_equal(verdict_decide(&evidence).verdict, VERDICT_GROWING);
+	/* It left what there was after 10 s; what there was after 20 s. */
+	evidence.collected_ago_s = 50;
+	assert_int_equal(verdict_decide(&evidence).verdict, VERDICT_GROWING);
+	evidence.collected_ago_s = 40;
+	assert_int_equal(verdict_decide(&evidence).verdict, VERDICT_LEAK);
 }
 
 /*

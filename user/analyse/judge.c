@@ -21,11 +21,14 @@ enum family site_main_family(const struct site_sums *sums)
 
 static double uncollected_objects(const struct snapshot *snapshot)
 {
-	uint64_t old_ns = snapshot->taken_ns - MIN(snapshot->survival_age_ns, snapshot->taken_ns);
+	return snapshot->gc_known && snapshot->gc_enabled ? snapshot->gc_young : 0;
+}
 
-	if (!snapshot->gc_known || !snapshot->gc_enabled || snapshot->gc_collected_ns > old_ns)
-		return 0;
-	return snapshot->gc_young;
+static double collected_ago_s(const struct snapshot *snapshot)
+{
+	if (!snapshot->gc_collected_ns)
+		return INFINITY;
+	return (snapshot->taken_ns - MIN(snapshot->gc_collected_ns, snapshot->taken_ns)) / 1e9;
 }
 
 static struct verdict_result judge(const struct history *history, const struct site_history *site,
@@ -50,6 +53,7 @@ static struct verdict_result judge(const struct history *history, const struct s
 		.observed_fraction =
 			snapshot->families[site_main_family(&site->now)].observed_fraction,
 		.uncollected = uncollected_objects(snapshot),
+		.collected_ago_s = collected_ago_s(snapshot),
 		.all_bytes = all_bytes,
 	};
 

@@ -30,8 +30,9 @@
  *       themselves fade: the last two to less than 75 % of the first two, not by chance (at 1 %)
  *       were blocks allocated 20 at a time; of estimates to less than 65 %, falling by Mann-Kendall
  *       (p < 0.05) as well;
- *     - it is not garbage in cycles: the cyclic collector ran within survival_age_s and left it,
- *       is switched off, or has fewer objects to look at than could hold so many blocks (50 each).
+ *     - it is not garbage in cycles: the cyclic collector ran after a quarter of the rise and left
+ *       it, is switched off, or has fewer objects to look at than could hold so many blocks (50
+ *       each).
  *       After five minutes without a collection this counts no longer.
  *   Of what is known block by block also: that pace is not below 70 % (at 1 %), the gain of the
  *   last third is at least a quarter of what the first half promises, and the last gain is not both
@@ -80,10 +81,11 @@ struct verdict_evidence {
 	bool estimated;		  /* the values are estimates from samples */
 	double observed_fraction; /* of the time, for the site's family */
 	/*
-	 * Objects that the cyclic collector has yet to look at, when it has not run for as long as
-	 * survival_age_s: so many may be garbage. 0: it has, it is switched off, or who knows.
+	 * Objects that the cyclic collector has yet to look at: so many may be garbage. 0: there
+	 * are none, it is switched off, or who knows.
 	 */
 	double uncollected;
+	double collected_ago_s; /* it has run since; INFINITY: not since attach */
 	double all_bytes; /* outstanding at all sites together */
 };
 
