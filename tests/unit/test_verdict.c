@@ -515,6 +515,22 @@ static void few_blocks_whose_gains_fall_by_chance_are_a_leak(void **state)
 	assert_int_equal(verdict_decide(&evidence).verdict, VERDICT_LEAK);
 }
 
+/* Recorded from tests/targets/cases/cycles.py --gc=on, seed 300: collected at 22 s or so. */
+static void what_fell_when_the_collector_ran_is_no_leak(void **state)
+{
+	static const double times[] = { 0, 10, 20, 30, 40, 50, 60 };
+	static const double values[] = { 0,	   15704016, 27863856, 18355024,
+					 34273424, 48644144, 64783568 };
+	struct verdict_evidence evidence = linear_growth(times, values);
+
+	(void)state;
+	evidence.intervals_grown = 5;
+	evidence.outstanding_blocks = 586;
+	evidence.uncollected = 586;
+	evidence.collected_ago_s = 40;
+	assert_int_equal(verdict_decide(&evidence).verdict, VERDICT_GROWING);
+}
+
 /* Of samples, a leak of next to nothing may be anything. */
 static void a_trifle_among_estimates_is_no_leak(void **state)
 {
@@ -620,6 +636,7 @@ int main(void)
 		cmocka_unit_test(a_cache_that_is_slow_to_fill_is_no_leak),
 		cmocka_unit_test(a_queue_with_a_long_busy_hour_is_no_leak),
 		cmocka_unit_test(what_the_collector_has_yet_to_look_at_is_no_leak),
+		cmocka_unit_test(what_fell_when_the_collector_ran_is_no_leak),
 		cmocka_unit_test(recorded_caches_that_fill_are_no_leak),
 		cmocka_unit_test(few_blocks_whose_gains_fall_by_chance_are_a_leak),
 		cmocka_unit_test(a_trifle_among_estimates_is_no_leak),

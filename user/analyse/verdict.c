@@ -27,7 +27,7 @@ static const double FADING = 0.65, FADING_OF_KNOWN = 0.75, BLOCKS_AT_ONCE = 20;
 static const double QUANTILE_99 = 2.326;
 static const double LEAST_RISE_S = 45, ONSET = 0.1, GROWN_SHARE = 0.4;
 static const double TELLING_INTERVAL = 0.5, PAUSE = 0.2, TELLING_BLOCKS = 8;
-static const double RISE_COLLECTED = 0.25, FEW_OBJECTS = 5, BLOCKS_OF_OBJECT = 50,
+static const double RISE_COLLECTED = 0.25, COLLECTED = 0.05, FEW_OBJECTS = 5, BLOCKS_OF_OBJECT = 50,
 		    LONGEST_WAIT_S = 300;
 static const double LEAST_SHARE = 0.01, LEAST_RISE_BYTES = 16 << 10, SURE_ENOUGH = 0.9;
 
@@ -262,13 +262,14 @@ static bool is_leak_by_sample(const struct verdict_evidence *evidence, const str
 
 /*
  * As much as the site holds may be garbage in cycles, which the collector has not looked at yet. It
- * has where it ran after a good part of the rise, which stayed: garbage of that part would have
- * gone, and the rise would begin later.
+ * has where it ran after a good part of the rise, and nothing went.
  */
 static bool may_be_garbage(const struct verdict_evidence *evidence, const struct curve *curve)
 {
-	return evidence->collected_ago_s > (1 - RISE_COLLECTED) * curve->rise_s &&
-	       evidence->uncollected >= FEW_OBJECTS &&
+	bool left = evidence->collected_ago_s <= (1 - RISE_COLLECTED) * curve->rise_s &&
+		    curve->largest_fall <= COLLECTED * curve->peak;
+
+	return !left && evidence->uncollected >= FEW_OBJECTS &&
 	       evidence->uncollected * BLOCKS_OF_OBJECT >= evidence->outstanding_blocks &&
 	       evidence->times[evidence->count - 1] < LONGEST_WAIT_S;
 }

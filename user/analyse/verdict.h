@@ -31,13 +31,12 @@
  *       were blocks allocated 20 at a time; of estimates to less than 65 %, falling by Mann-Kendall
  *       (p < 0.05) as well;
  *     - it is not garbage in cycles: the cyclic collector ran after a quarter of the rise and left
- *       it, is switched off, or has fewer objects to look at than could hold so many blocks (50
- *       each).
- *       After five minutes without a collection this counts no longer.
- *   Of what is known block by block also: that pace is not below 70 % (at 1 %), the gain of the
- *   last third is at least a quarter of what the first half promises, and the last gain is not both
- *   the smallest and less than a fifth of the mean.
- *   Of estimates, whose curves are rough, instead:
+ *       it (no fall by more than 5 % of the peak), is switched off, or has fewer objects to look at
+ * than could hold so many blocks (50 each). After five minutes without a collection this counts no
+ * longer. Of what is known block by block also: that pace is not below 70 % (at 1 %), the gain of
+ * the last third is at least a quarter of what the first half promises, and the last gain is not
+ * both the smallest and less than a fifth of the mean. Of estimates, whose curves are rough,
+ * instead:
  *     - at least 6 intervals and p <= 0.01;
  *     - that pace is at least 45 %; up to twice as fast counts as old blocks kept (1.4 times where
  *       nine tenths were seen);
@@ -86,7 +85,7 @@ struct verdict_evidence {
 	 */
 	double uncollected;
 	double collected_ago_s; /* it has run since; INFINITY: not since attach */
-	double all_bytes; /* outstanding at all sites together */
+	double all_bytes;	/* outstanding at all sites together */
 };
 
 struct verdict_result {
