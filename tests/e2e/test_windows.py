@@ -217,7 +217,8 @@ def test_outside_windows_nothing_is_installed(some_python):
                 pyleak.Tracer("-p", target.pid, "-i", "0.5", "--overhead", "1") as tracer:
             tracer.wait_for_report(lambda each: family(each, "pymalloc")["mode"] == "sampled")
             begin = time.monotonic()
-            tracer.wait_for_report(lambda each: time.monotonic() - begin > 10)
+            tracer.wait_for_report(
+                lambda each: time.monotonic() - begin > 10 and Watch.fraction(watch.since(begin)) > 0)
             looks = watch.since(begin)
             report = tracer.finish()
     stretches = Watch.stretches(looks)
