@@ -26,7 +26,6 @@ struct governor_options {
 	double calm;
 };
 
-/* @traced is borrowed; nobody else arms or disarms it until governor_free(). */
 /*
  * Told, in a thread of the governor's, as soon as a window has closed: @births were the first
  * @count of a burst's births (the last of a window that stayed open), in their order, and of these
@@ -37,6 +36,7 @@ struct governor_options {
 typedef void (*burst_handler)(void *context, enum family family, const struct birth *births,
 			      uint32_t count, uint32_t kept, double window_ns);
 
+/* @traced is borrowed; nobody else arms or disarms it until governor_free(). */
 struct governor *governor_new(struct traced *traced, const struct governor_options *options);
 /* Starts opening windows. @handler may be NULL; @context must outlive the governor. */
 void governor_start(struct governor *governor, burst_handler handler, void *context);

@@ -161,7 +161,8 @@ void window_account(struct window *window)
 /*
  * Charges for @traps that did not count, while sites were armed or removed, and for half of what
  * the sites themselves cost: the other half comes at the other end. That is at most the @took ns
- * that it lasted.
+ * that it lasted. Traps that do not count are known for all families together: where two change at
+ * once both pay, which errs on the target's side.
  */
 static void charge_change(struct window *window, uint64_t traps, double took)
 {
