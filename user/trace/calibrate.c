@@ -6,16 +6,10 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "proc/maps.h"
+#include "trace/own_function.h"
 #include "trace/uprobe_link.h"
 
 enum { CALLS = 2000, ROUNDS = 5 };
-
-/* Starts with a push, which the kernel emulates (PYTHON.md's sites are jumps, emulated alike). */
-__attribute__((naked, noinline)) static void probed_function(void)
-{
-	__asm__ volatile("push %rax\n\tpop %rax\n\tret");
-}
 
 static double ns_per_call(void)
 {
@@ -27,7 +21,7 @@ static double ns_per_call(void)
 
 		clock_gettime(CLOCK_MONOTONIC, &before);
 		for (int i = 0; i < CALLS; i++) {
-			probed_function();
+			own_function();
 			__asm__ volatile("" ::: "memory");
 		}
 		clock_gettime(CLOCK_MONOTONIC, &after);
@@ -40,32 +34,21 @@ static double ns_per_call(void)
 	return best;
 }
 
-static bool function_offset(uint64_t *offset)
-{
-	struct maps *maps = maps_read(getpid(), NULL);
-	const struct mapping *mapping = maps ? maps_find(maps, (uintptr_t)probed_function) : NULL;
-
-	if (mapping)
-		*offset = (uintptr_t)probed_function - mapping->start + mapping->offset;
-	maps_free(maps);
-	return mapping;
-}
-
 bool calibrate_trap(const struct kernel_side *kernel, double *trap_ns, GError **error)
 {
 	g_autoptr(GArray) probes = g_array_new(false, false, sizeof(struct uprobe));
-	struct uprobe probe = { 0 };
+	struct uprobe probe;
 	double bare = ns_per_call(), probed;
 	int link;
 
-	if (!function_offset(&probe.offset)) {
+	if (!own_function_probe(&probe)) {
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_FAILED,
 			    "cannot find pyleak's own code in /proc/self/maps");
 		return false;
 	}
 	g_array_append_val(probes, probe);
 	link = uprobe_link_create(kernel_side_program_fd(kernel, PROGRAM_CALIBRATE),
-				  "/proc/self/exe", probes, getpid(), false, error);
+				  OWN_FUNCTION_PATH, probes, getpid(), false, error);
 	if (link < 0)
 		return false;
 	probed = ns_per_call();

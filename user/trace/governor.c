@@ -19,6 +19,13 @@ static const double WAIT_NS = 20e6, LONGEST_WAIT_NS = 500e6;
 /* How much more than a burst a bucket holds: room for the random part of the time between windows.
  */
 static const double CAP_BURSTS = 1.5;
+/*
+ * A window that stayed open for less than this before its money was gone was none to keep open,
+ * whatever its burst had looked like: the next ones are bursts, for so long at first and at most.
+ * Bursts begin at random, so what they see stands for all of the time; what is seen until the money
+ * is gone only stands for itself.
+ */
+static const double SHORT_STAY_NS = 10e9, FIRST_PAUSE_NS = 5e9, LONGEST_PAUSE_NS = 60e9;
 
 /* A family, its thread and what that has learned. */
 struct channel {
@@ -26,7 +33,9 @@ struct channel {
 	GThread *thread;
 	struct window window;
 	double dearness;       /* moving average of bursts: cost over what the budget gains */
-	double window_cost_ns; /* moving average */
+	double window_cost_ns; /* of bursts, moving average */
+	double pause_ns;       /* the last one without windows that stay open; 0: none lately */
+	uint64_t stays_from_ns; /* windows may stay open again */
 };
 
 struct governor {
@@ -85,13 +94,26 @@ static void fill_buckets(struct governor *governor)
 	target->event_cost_ns = window_event_ns(&governor->windows);
 }
 
+/* A window that had stayed open since @since_ns ran dry. */
+static void consider_pause(struct channel *channel, uint64_t since_ns)
+{
+	uint64_t now = now_ns();
+
+	if (now - since_ns >= SHORT_STAY_NS) {
+		channel->pause_ns = 0;
+		return;
+	}
+	channel->pause_ns = CLAMP(channel->pause_ns * 2, FIRST_PAUSE_NS, LONGEST_PAUSE_NS);
+	channel->stays_from_ns = now + (uint64_t)channel->pause_ns;
+}
+
 /* Keeps the open window as long as it costs less than its bucket gains. */
-static bool stay_open(struct channel *channel)
+static void stay_open(struct channel *channel)
 {
 	struct governor *governor = channel->governor;
 	struct window *window = &channel->window;
 	double watch_ns = WATCH_NS;
-	uint64_t events;
+	uint64_t events, since = now_ns();
 
 	window_stay_open(window);
 	events = record(governor)->events[window->family];
@@ -99,13 +121,14 @@ static bool stay_open(struct channel *channel)
 		uint64_t before = events;
 
 		if (!wait_ns(governor, watch_ns * governor->windows.options.calm))
-			return false;
+			return;
 		window_spare_log(window);
 		fill_buckets(governor);
 		events = record(governor)->events[window->family];
 		watch_ns = events == before ? QUIET_WATCH_NS : WATCH_NS;
 	}
-	return true;
+	if (window_ran_dry(window))
+		consider_pause(channel, since);
 }
 
 /* Waits for the time of a burst, or until its money is gone. */
@@ -147,11 +170,18 @@ static void run_window(struct channel *channel)
 	}
 	hold = window_hold_ns(window);
 	before = window_bucket(window);
-	wait_burst(channel, hold);
+	if (hold > WINDOW_PREPARE_NS)
+		wait_burst(channel, hold - WINDOW_PREPARE_NS);
+	window_prepare_close(window);
+	wait_burst(channel, MIN(hold, WINDOW_PREPARE_NS));
 	/* Seen through some of the sites to be light: next time all of them, for good. */
 	window->light = is_light(channel, before - window_bucket(window), hold);
-	if (!governor->stop && window->light && window->fraction == 1)
+	if (!governor->stop && window->light && window->fraction == 1 &&
+	    now_ns() >= channel->stays_from_ns) {
 		stay_open(channel);
+		window_close(window);
+		return;
+	}
 	window_close(window);
 	cost -= window_bucket(window);
 	channel->window_cost_ns = (channel->window_cost_ns + MAX(cost, 0)) / 2;

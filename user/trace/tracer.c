@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "trace/link_keeper.h"
+#include "trace/own_function.h"
 
 struct traced {
 	struct kernel_side *kernel;
@@ -14,6 +15,7 @@ struct traced {
 	uint32_t index;
 	uint32_t armed;
 	GPtrArray *slots; /* of struct link_slot *, by group of the plan */
+	struct link_slot *warm_slots[FAMILY_COUNT];
 };
 
 /* The windows of PyThreadState and of a frame that the kernel side reads at once. */
@@ -80,6 +82,12 @@ static bool publish(struct traced *traced, const struct interpreter *interpreter
 
 static bool open_slots(struct traced *traced, GError **error)
 {
+	for (int family = 0; family < FAMILY_COUNT; family++) {
+		traced->warm_slots[family] =
+			link_slot_new(kernel_side_keeper(traced->kernel), error);
+		if (!traced->warm_slots[family])
+			return false;
+	}
 	for (guint i = 0; i < traced->plan->groups->len; i++) {
 		struct link_slot *slot = link_slot_new(kernel_side_keeper(traced->kernel), error);
 
@@ -120,6 +128,8 @@ void traced_free(struct traced *traced)
 	if (traced->armed)
 		traced_disarm(traced, traced->armed);
 	g_ptr_array_unref(traced->slots);
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		link_slot_free(traced->warm_slots[family]);
 	if (traced->index) {
 		kernel_side_target_withdraw(traced->kernel, traced->process->pid);
 		kernel_side_target(traced->kernel, traced->index)->tgid = 0;
@@ -197,6 +207,31 @@ void traced_disarm(struct traced *traced, uint32_t families)
 		if (families & 1u << group->family)
 			link_slot_close_finish(traced->slots->pdata[i]);
 	}
+	for (int family = 0; family < FAMILY_COUNT; family++) {
+		if (!(families & 1u << family))
+			continue;
+		link_slot_close_begin(traced->warm_slots[family]);
+		link_slot_close_finish(traced->warm_slots[family]);
+	}
+}
+
+void traced_warm_up(struct traced *traced, enum family family)
+{
+	struct link_slot *slot = traced->warm_slots[family];
+	g_autoptr(GArray) probes = g_array_new(false, false, sizeof(struct uprobe));
+	struct uprobe probe;
+
+	if (link_slot_has_link(slot) || !own_function_probe(&probe))
+		return;
+	g_array_append_val(probes, probe);
+	/* The target has not mapped that file: no breakpoint is written anywhere. */
+	link_slot_create(slot, kernel_side_program_fd(traced->kernel, PROGRAM_CALIBRATE),
+			 OWN_FUNCTION_PATH, probes, traced->process->pid, false, NULL);
+}
+
+void traced_prepare_disarm(struct traced *traced, enum family family)
+{
+	link_slot_close_begin(traced->warm_slots[family]);
 }
 
 void traced_stop_counting(struct traced *traced, uint32_t families)

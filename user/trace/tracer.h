@@ -40,6 +40,17 @@ bool traced_arm(struct traced *traced, uint32_t families, double fraction, GErro
  * milliseconds. */
 void traced_disarm(struct traced *traced, uint32_t families);
 
+/*
+ * The kernel's lock for changing breakpoints makes its taker wait for an RCU grace period, some 10
+ * ms, unless somebody had it a grace period ago (dup_mmap_sem in kernel/events/uprobes.c,
+ * kernel/rcu/sync.c, Linux 6.18). The target's breakpoints stand meanwhile. So a probe of pyleak's
+ * own function goes ahead of the family's: traced_warm_up() just before arming, which takes the 10
+ * ms; traced_prepare_disarm() as long before disarming, which returns at once. Neither is needed
+ * for more than speed. For the thread that arms and disarms the family.
+ */
+void traced_warm_up(struct traced *traced, enum family family);
+void traced_prepare_disarm(struct traced *traced, enum family family);
+
 /* Only the first half of traced_disarm(): from now on nothing counts. At once. */
 void traced_stop_counting(struct traced *traced, uint32_t families);
 

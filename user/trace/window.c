@@ -22,7 +22,7 @@ static const double IDLE_PROGRAM_NS = 60;
  */
 static const double SITE_NS = 20e3;
 /* Of the threads that arm and disarm; they use little time. */
-static const int ARMING_NICE = -15;
+static const int ARMING_NICE = -10;
 /* A counted event's program, before it has been timed. */
 static const double PROGRAM_NS = 500;
 
@@ -104,6 +104,11 @@ double window_hold_ns(const struct window *window)
 	return MAX(burst_ns(window->common) - CLOSING_NS - arming_ns, SHORTEST_HOLD_NS);
 }
 
+void window_prepare_close(struct window *window)
+{
+	traced_prepare_disarm(window->common->traced, window->family);
+}
+
 bool window_ran_dry(const struct window *window)
 {
 	return !(record(window)->armed & 1u << window->family);
@@ -177,11 +182,9 @@ bool window_open(struct window *window)
 {
 	struct windows *common = window->common;
 	struct target *target = record(window);
-	uint64_t idle = target->idle_traps;
+	uint64_t idle;
 	double took;
 	bool armed;
-
-	window->opened_ns = now_ns();
 
 	window->log = kernel_side_acquire_birth_log(traced_kernel(common->traced));
 	if (!window->log)
@@ -193,6 +196,9 @@ bool window_open(struct window *window)
 	target->birth_log[window->family] = window->log;
 	window->fraction = arming_fraction(window);
 	g_mutex_unlock(&common->mutex);
+	traced_warm_up(common->traced, window->family);
+	window->opened_ns = now_ns();
+	idle = target->idle_traps;
 	armed = traced_arm(common->traced, 1u << window->family, window->fraction, NULL);
 	g_mutex_lock(&common->mutex);
 	took = now_ns() - window->opened_ns;

@@ -24,6 +24,8 @@ struct windows {
 	double spent_ns; /* what tracing has cost the target */
 };
 
+enum { WINDOW_PREPARE_NS = 10000000 };
+
 struct window {
 	struct windows *common;
 	enum family family;
@@ -56,6 +58,8 @@ double window_bucket(const struct window *window);
 bool window_open(struct window *window);
 /* For how many ns a burst may be held once it is open. */
 double window_hold_ns(const struct window *window);
+/* Closing will be quicker if that is called WINDOW_PREPARE_NS before. */
+void window_prepare_close(struct window *window);
 /* Whether the money is gone: the kernel side has stopped counting. */
 bool window_ran_dry(const struct window *window);
 /* The burst is over, and the window does not close. Drops the mutex meanwhile. */
