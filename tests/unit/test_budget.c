@@ -54,6 +54,29 @@ static void empty_buckets_share_all_there_is(void **state)
 	assert_true(added[FAMILY_MMAP] > 0);
 }
 
+static void more_goes_where_memory_grows(void **state)
+{
+	const int64_t left[FAMILY_COUNT] = { 0 };
+	struct budget budget = two_percent();
+	int64_t plain[FAMILY_COUNT], added[FAMILY_COUNT];
+
+	(void)state;
+	budget_fill(&budget, BEGAN + 1000000000, left, ALL, plain);
+	budget_set_growth(&budget, 100, 4e5);
+	budget_fill(&budget, BEGAN + 2000000000, left, ALL, added);
+	assert_memory_equal(added, plain, sizeof(added));
+	budget_set_growth(&budget, -5e6, 5e6);
+	budget_fill(&budget, BEGAN + 3000000000, left, ALL, added);
+	assert_true(added[FAMILY_MALLOC] > 1.8 * plain[FAMILY_MALLOC]);
+	assert_true(added[FAMILY_PYMALLOC] > 0.49 * plain[FAMILY_PYMALLOC]);
+	assert_true(fabs(sum(added) - sum(plain)) <= FAMILY_COUNT);
+	budget_set_growth(&budget, 5e6, 0);
+	budget_fill(&budget, BEGAN + 4000000000, left, ALL, added);
+	assert_true(added[FAMILY_PYMALLOC] > 1.2 * plain[FAMILY_PYMALLOC]);
+	assert_true(added[FAMILY_MALLOC] > 0.49 * plain[FAMILY_MALLOC]);
+	assert_true(fabs(sum(added) - sum(plain)) <= FAMILY_COUNT);
+}
+
 static void a_saturated_host_gets_half_of_it(void **state)
 {
 	static const double pressures[] = { 0, 60, 80, 100, 1000, -5 };
@@ -208,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_saturated_host_gets_half_of_it),
 		cmocka_unit_test(less_is_given_out_than_the_user_allows),
+		cmocka_unit_test(more_goes_where_memory_grows),
 		cmocka_unit_test(empty_buckets_share_all_there_is),
 		cmocka_unit_test(the_same_time_is_given_out_once),
 		cmocka_unit_test(what_a_full_bucket_cannot_hold_goes_to_the_others),

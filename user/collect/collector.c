@@ -480,6 +480,8 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 	snapshot->budget_scale = 1;
 	if (collector->governor) {
 		governor_set_crowded(collector->governor, result.entries > capacity * CROWDED);
+		governor_set_growth(collector->governor, snapshot->pool_growth_bytes,
+				    snapshot->private_growth_bytes - snapshot->pool_growth_bytes);
 		snapshot->budget_scale = governor_set_pressure(collector->governor, pressure_cpu());
 	}
 	collector->taken_ns = began;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "trace/budget.h"
 
+#include <string.h>
 #include <glib.h>
 
 /* Kept back for what the counters do not see: mmap locks and flushed TLBs while sites are armed,
@@ -10,12 +11,15 @@ static const double MARGIN = 0.75;
 /* From where on, in percent of pressure, less than the budget is spent, and how little at 100. */
 static const double SATURATED_PCT = 60, LEAST_SCALE = 0.5;
 
-/* How the budget is split while every family could use more. */
+/* Where nothing is known of their growth. */
 static const double SHARES[FAMILY_COUNT] = {
 	[FAMILY_PYMALLOC] = 0.6,
 	[FAMILY_MALLOC] = 0.35,
 	[FAMILY_MMAP] = 0.05,
 };
+
+/* Less may be anything: fragments, free lists, stacks. */
+static const double TELLING_GROWTH_BYTES = 512 << 10;
 
 void budget_set_overhead(struct budget *budget, double overhead_pct)
 {
@@ -26,6 +30,7 @@ void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint
 {
 	budget_set_overhead(budget, overhead_pct);
 	budget->scale = 1;
+	memcpy(budget->parts, SHARES, sizeof(budget->parts));
 	budget->cap_ns = cap_ns;
 	budget->filled_ns = now_ns;
 }
@@ -35,6 +40,18 @@ void budget_set_pressure(struct budget *budget, double percent)
 	double over = (CLAMP(percent, SATURATED_PCT, 100) - SATURATED_PCT) / (100 - SATURATED_PCT);
 
 	budget->scale = 1 - over * (1 - LEAST_SCALE);
+}
+
+void budget_set_growth(struct budget *budget, double pymalloc_bytes, double malloc_bytes)
+{
+	double both = SHARES[FAMILY_PYMALLOC] + SHARES[FAMILY_MALLOC];
+	double grown = MAX(pymalloc_bytes, 0) + MAX(malloc_bytes, 0);
+	double part = SHARES[FAMILY_PYMALLOC] / both;
+
+	if (grown >= TELLING_GROWTH_BYTES)
+		part = (part + MAX(pymalloc_bytes, 0) / grown) / 2;
+	budget->parts[FAMILY_PYMALLOC] = both * part;
+	budget->parts[FAMILY_MALLOC] = both * (1 - part);
 }
 
 void budget_fill(struct budget *budget, uint64_t now_ns, const int64_t left[FAMILY_COUNT],
@@ -56,13 +73,13 @@ void budget_fill(struct budget *budget, uint64_t now_ns, const int64_t left[FAMI
 
 		for (int family = 0; family < FAMILY_COUNT; family++)
 			if (open & 1u << family)
-				shares += SHARES[family];
+				shares += budget->parts[family];
 		for (int family = 0; family < FAMILY_COUNT; family++) {
 			double room = budget->cap_ns - left[family] - added[family], part;
 
 			if (!(open & 1u << family))
 				continue;
-			part = amount * SHARES[family] / shares;
+			part = amount * budget->parts[family] / shares;
 			if (part >= room) {
 				part = room;
 				open &= ~(1u << family);

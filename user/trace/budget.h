@@ -14,6 +14,7 @@
 struct budget {
 	double share;	    /* of wall time that may be spent, 0 to 1 */
 	double scale;	    /* of that, what is spent: see budget_set_pressure() */
+	double parts[FAMILY_COUNT]; /* how it is split while every family could use more */
 	double cap_ns;	    /* of each bucket: the most that is spent in one go */
 	uint64_t filled_ns; /* up to when */
 };
@@ -31,6 +32,13 @@ void budget_set_overhead(struct budget *budget, double overhead_pct);
  * processor (proc/pressure.h).
  */
 void budget_set_pressure(struct budget *budget, double percent);
+
+/*
+ * Half of what pymalloc and malloc have together goes where memory grows, by what each has grown
+ * since tracing began (in bytes; may be negative): leaks are there. Growth that is little in all
+ * says nothing.
+ */
+void budget_set_growth(struct budget *budget, double pymalloc_bytes, double malloc_bytes);
 
 /*
  * Adds to @added what each bucket is to gain at @now_ns, given what each holds (@left, may be

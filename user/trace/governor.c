@@ -20,6 +20,11 @@ static const double WAIT_NS = 20e6, LONGEST_WAIT_NS = 500e6;
  */
 static const double CAP_BURSTS = 1.5;
 /*
+ * What the bucket of pymalloc begins with, so that the first seconds tell something: with the other
+ * two it is what the margin leaves of 10 seconds (budget.c).
+ */
+static const double FIRST_BURSTS = 2;
+/*
  * A window that stayed open for less than this before its money was gone was none to keep open,
  * whatever its burst had looked like: the next ones are bursts, for so long at first and at most.
  * Bursts begin at random, so what they see stands for all of the time; what is seen until the money
@@ -257,7 +262,8 @@ void governor_start(struct governor *governor, burst_handler handler, void *cont
 	budget_init(&governor->budget, governor->windows.options.overhead_pct,
 		    CAP_BURSTS * burst_ns, now_ns());
 	for (int family = 0; family < FAMILY_COUNT; family++)
-		target->budget_ns[family] = burst_ns;
+		target->budget_ns[family] =
+			family == FAMILY_PYMALLOC ? FIRST_BURSTS * burst_ns : burst_ns;
 	target->event_cost_ns = window_event_ns(&governor->windows);
 	__atomic_store_n(&target->limited, 1, __ATOMIC_RELEASE);
 	for (int family = 0; family < FAMILY_COUNT; family++)
@@ -303,6 +309,13 @@ double governor_set_pressure(struct governor *governor, double percent)
 	scale = governor->budget.scale;
 	g_mutex_unlock(&governor->windows.mutex);
 	return scale;
+}
+
+void governor_set_growth(struct governor *governor, double pymalloc_bytes, double malloc_bytes)
+{
+	g_mutex_lock(&governor->windows.mutex);
+	budget_set_growth(&governor->budget, pymalloc_bytes, malloc_bytes);
+	g_mutex_unlock(&governor->windows.mutex);
 }
 
 void governor_set_crowded(struct governor *governor, bool crowded)

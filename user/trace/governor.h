@@ -71,6 +71,9 @@ void governor_observe(struct governor *governor, enum family family,
  * little. */
 void governor_set_crowded(struct governor *governor, bool crowded);
 
+/* Spends more where memory grows: see budget_set_growth(). */
+void governor_set_growth(struct governor *governor, double pymalloc_bytes, double malloc_bytes);
+
 /* Another allowance from now on: at most options.overhead_pct. Any thread may call. */
 void governor_set_overhead(struct governor *governor, double overhead_pct);
 
