@@ -26,12 +26,22 @@ struct identify {
 static long identify_step(__u64 step, struct identify *identify)
 {
 	struct raw_frame *frame = &identify->thread->frames[step & (PYLEAK_MAX_FRAMES - 1)];
+	const struct python_layout *layout = identify->layout;
+	__u64 words[2];
 
+	/* Side by side in every version so far: one read costs half of two. */
+	if (layout->code_name == layout->code_filename + 8 &&
+	    !bpf_probe_read_user(words, sizeof(words),
+				 (void *)(frame->code + layout->code_filename))) {
+		frame->filename = words[0];
+		frame->name = words[1];
+		return 0;
+	}
 	if (bpf_probe_read_user(&frame->filename, 8,
-				(void *)(frame->code + identify->layout->code_filename)))
+				(void *)(frame->code + layout->code_filename)))
 		frame->filename = 0;
 	if (bpf_probe_read_user(&frame->name, 8,
-				(void *)(frame->code + identify->layout->code_name)))
+				(void *)(frame->code + layout->code_name)))
 		frame->name = 0;
 	return 0;
 }

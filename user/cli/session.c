@@ -21,7 +21,7 @@
 #include "serve/server.h"
 #include "trace/calibrate.h"
 
-enum { WATCH_MS = 100 };
+enum { WATCH_MS = 100, GATHER_MS = 5 };
 
 struct session {
 	const struct options *options;
@@ -86,14 +86,25 @@ static void on_piece(void *data, const struct stack_piece *piece)
 	targets_add_piece(session->targets, piece);
 }
 
-static gboolean on_events_ready(gint fd, GIOCondition condition, gpointer data)
+static gboolean on_events_ready(gint fd, GIOCondition condition, gpointer data);
+
+static gboolean on_events_gathered(gpointer data)
 {
 	struct session *session = data;
 
+	stack_events_consume(session->events);
+	g_unix_fd_add(stack_events_fd(session->events), G_IO_IN, on_events_ready, session);
+	return G_SOURCE_REMOVE;
+}
+
+/* Only the first event since the last were consumed wakes pyleak up, at the target's expense: some
+ * are let gather. */
+static gboolean on_events_ready(gint fd, GIOCondition condition, gpointer data)
+{
 	(void)fd;
 	(void)condition;
-	stack_events_consume(session->events);
-	return G_SOURCE_CONTINUE;
+	g_timeout_add(GATHER_MS, on_events_gathered, data);
+	return G_SOURCE_REMOVE;
 }
 
 static bool has_leak(const struct report *report)
