@@ -37,11 +37,9 @@ static long identify_step(__u64 step, struct identify *identify)
 		frame->name = words[1];
 		return 0;
 	}
-	if (bpf_probe_read_user(&frame->filename, 8,
-				(void *)(frame->code + layout->code_filename)))
+	if (bpf_probe_read_user(&frame->filename, 8, (void *)(frame->code + layout->code_filename)))
 		frame->filename = 0;
-	if (bpf_probe_read_user(&frame->name, 8,
-				(void *)(frame->code + layout->code_name)))
+	if (bpf_probe_read_user(&frame->name, 8, (void *)(frame->code + layout->code_name)))
 		frame->name = 0;
 	return 0;
 }

@@ -38,6 +38,9 @@ static void less_is_given_out_than_the_user_allows(void **state)
 
 	(void)state;
 	assert_true(budget.share > 0.01 && budget.share < 0.02);
+	/* With what may be spent at once, still no more in 10 seconds. */
+	assert_true(budget.share * 10e9 + budget_spare_ns(&budget) <= 0.02 * 10e9 + 1);
+	assert_true(budget_spare_ns(&budget) > 0);
 }
 
 static void empty_buckets_share_all_there_is(void **state)

@@ -26,6 +26,11 @@ void budget_set_overhead(struct budget *budget, double overhead_pct)
 	budget->share = overhead_pct / 100 * MARGIN;
 }
 
+double budget_spare_ns(const struct budget *budget)
+{
+	return budget->share * (1 / MARGIN - 1) * 10e9;
+}
+
 void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint64_t now_ns)
 {
 	budget_set_overhead(budget, overhead_pct);

@@ -12,16 +12,19 @@
 #include "bpf/abi.h"
 
 struct budget {
-	double share;	    /* of wall time that may be spent, 0 to 1 */
-	double scale;	    /* of that, what is spent: see budget_set_pressure() */
+	double share;		    /* of wall time that may be spent, 0 to 1 */
+	double scale;		    /* of that, what is spent: see budget_set_pressure() */
 	double parts[FAMILY_COUNT]; /* how it is split while every family could use more */
-	double cap_ns;	    /* of each bucket: the most that is spent in one go */
-	uint64_t filled_ns; /* up to when */
+	double cap_ns;		    /* of each bucket: the most that is spent in one go */
+	uint64_t filled_ns;	    /* up to when */
 };
 
 /* @overhead_pct: what the user allows; a margin is kept for what cannot be measured. @cap_ns as in
  * the struct. */
 void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint64_t now_ns);
+
+/* What the margin leaves of 10 seconds' allowance: it may be spent once without going over that. */
+double budget_spare_ns(const struct budget *budget);
 
 /* Another allowance from now on. */
 void budget_set_overhead(struct budget *budget, double overhead_pct);

@@ -20,12 +20,12 @@ static const double WAIT_NS = 20e6, LONGEST_WAIT_NS = 500e6;
  */
 static const double CAP_BURSTS = 1.5;
 /*
- * So that the first seconds tell something, buckets begin with the first of these, in bursts, and
- * get the second once a window has closed: a first window that wrongly seemed cheap shall not spend
- * all of it. All together it is what the margin leaves of 10 seconds (budget.c).
+ * So that the first seconds tell something, buckets begin with the first of these parts of what the
+ * margin leaves of 10 seconds (budget_spare_ns()), and get the second once a window has closed: a
+ * first window that wrongly seemed cheap shall not spend all of it.
  */
-static const double FIRST_BURSTS[FAMILY_COUNT] = { 0.5, 0.5, 0.5 };
-static const double MORE_BURSTS[FAMILY_COUNT] = { [FAMILY_PYMALLOC] = 1.5, [FAMILY_MALLOC] = 0.5 };
+static const double FIRST_PARTS[FAMILY_COUNT] = { 0.2, 0.15, 0.1 };
+static const double MORE_PARTS[FAMILY_COUNT] = { 0.4, 0.15, 0 };
 /*
  * A window that stayed open for less than this before its money was gone was none to keep open,
  * whatever its burst had looked like: the next ones are bursts, for so long at first and at most.
@@ -39,10 +39,10 @@ struct channel {
 	struct governor *governor;
 	GThread *thread;
 	struct window window;
-	double dearness;       /* moving average of bursts: cost over what the budget gains */
-	double window_cost_ns; /* of bursts, moving average */
-	bool closed_once;      /* a window */
-	double pause_ns;       /* the last one without windows that stay open; 0: none lately */
+	double dearness;	/* moving average of bursts: cost over what the budget gains */
+	double window_cost_ns;	/* of bursts, moving average */
+	bool closed_once;	/* a window */
+	double pause_ns;	/* the last one without windows that stay open; 0: none lately */
 	uint64_t stays_from_ns; /* windows may stay open again */
 };
 
@@ -166,16 +166,16 @@ static bool is_light(struct channel *channel, double cost, double ns)
 
 static void close_window(struct channel *channel)
 {
-	const struct windows *windows = &channel->governor->windows;
+	struct governor *governor = channel->governor;
 	enum family family = channel->window.family;
+	double more = MORE_PARTS[family] * budget_spare_ns(&governor->budget);
 
 	window_close(&channel->window);
 	if (channel->closed_once)
 		return;
 	channel->closed_once = true;
-	__atomic_fetch_add(&record(channel->governor)->budget_ns[family],
-			   (int64_t)(MORE_BURSTS[family] * windows->options.burst_ms * 1e6),
-			   __ATOMIC_RELAXED);
+	__atomic_fetch_add(&record(governor)->budget_ns[family],
+			   (int64_t)MIN(more, governor->budget.cap_ns), __ATOMIC_RELAXED);
 }
 
 static void run_window(struct channel *channel)
@@ -279,7 +279,9 @@ void governor_start(struct governor *governor, burst_handler handler, void *cont
 	budget_init(&governor->budget, governor->windows.options.overhead_pct,
 		    CAP_BURSTS * burst_ns, now_ns());
 	for (int family = 0; family < FAMILY_COUNT; family++)
-		target->budget_ns[family] = FIRST_BURSTS[family] * burst_ns;
+		target->budget_ns[family] =
+			MIN(FIRST_PARTS[family] * budget_spare_ns(&governor->budget),
+			    governor->budget.cap_ns);
 	target->event_cost_ns = window_event_ns(&governor->windows);
 	__atomic_store_n(&target->limited, 1, __ATOMIC_RELEASE);
 	for (int family = 0; family < FAMILY_COUNT; family++)
