@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 #include <glib.h>
@@ -72,12 +73,12 @@ static void more_goes_where_memory_grows(void **state)
 	budget_fill(&budget, BEGAN + 3000000000, left, ALL, added);
 	assert_true(added[FAMILY_MALLOC] > 1.8 * plain[FAMILY_MALLOC]);
 	assert_true(added[FAMILY_PYMALLOC] > 0.49 * plain[FAMILY_PYMALLOC]);
-	assert_true(fabs(sum(added) - sum(plain)) <= FAMILY_COUNT);
+	assert_true(llabs(sum(added) - sum(plain)) <= FAMILY_COUNT);
 	budget_set_growth(&budget, 5e6, 0);
 	budget_fill(&budget, BEGAN + 4000000000, left, ALL, added);
 	assert_true(added[FAMILY_PYMALLOC] > 1.2 * plain[FAMILY_PYMALLOC]);
 	assert_true(added[FAMILY_MALLOC] > 0.49 * plain[FAMILY_MALLOC]);
-	assert_true(fabs(sum(added) - sum(plain)) <= FAMILY_COUNT);
+	assert_true(llabs(sum(added) - sum(plain)) <= FAMILY_COUNT);
 }
 
 static void a_saturated_host_gets_half_of_it(void **state)
