@@ -5,12 +5,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trace/burst.h"
+
 /* First guesses, replaced by what is measured: how long arming takes, and until the last breakpoint
  * is gone. */
 static const double ARMING_NS = 10e6;
 static const double CLOSING_NS = 4e6;
-/* Of the births of a burst, those that were at least some time ago when it ended. */
-static const double KEPT_BIRTHS = 0.7;
 /* Shorter windows see too little for what they cost. */
 static const double SHORTEST_HOLD_NS = 2e6;
 /* An event that does not count: the trap and the first lines of the program. */
@@ -115,31 +115,34 @@ bool window_ran_dry(const struct window *window)
 	return !(record(window)->armed & 1u << window->family);
 }
 
+/* When the window stopped seeing, @now at the latest. */
+static uint64_t seen_until(const struct window *window, uint64_t now)
+{
+	uint64_t dried = record(window)->dried_ns[window->family];
+
+	return dried ? CLAMP(dried, window->counted_from_ns, now) : now;
+}
+
 /*
- * Adds the part of the open window up to now to what was seen, and begins the next part. @kept:
- * which part of its births count as observed. Returns what it added to observed_ns.
+ * Adds the part of the open window up to @now to what was seen, and begins the next part. @time and
+ * @births: which parts of its time and of its births count as observed. Returns what it added to
+ * observed_ns.
  */
-static double account(struct window *window, double kept)
+static double account(struct window *window, uint64_t now, double time, double births)
 {
 	struct windows *common = window->common;
 	struct target *target = record(window);
-	uint64_t now = now_ns(), events = target->events[window->family];
+	uint64_t events = target->events[window->family];
 	uint64_t sent_ns = target->sent_ns[window->family];
-	uint64_t dried = target->dried_ns[window->family];
-	uint64_t until = dried ? CLAMP(dried, window->counted_from_ns, now) : now;
+	double wall = seen_until(window, now) - window->counted_from_ns;
 	double cpu = cpu_ns(window), ran = MAX(cpu - window->cpu_before_ns, 0), seen;
 	double cost = (events - window->events_before) * window_event_ns(common) +
 		      (sent_ns - window->sent_before_ns);
 
-	/*
-	 * Tracing stretches what the target does by the part that it takes of its processor time.
-	 * That is known to some percent: of a window that was nearly all cost, a tenth is taken as
-	 * the target's own.
+	/* Tracing stretches what the target does by the part that it takes of its processor time.
 	 */
-	seen = until - window->counted_from_ns;
-	if (cost > 0)
-		seen *= MAX(1 - cost / MAX(ran, cost), 0.1);
-	seen *= window->fraction * kept;
+	seen = burst_own_ns(wall, cost > 0 ? cost / MAX(ran, cost) : 0, time, births);
+	seen *= window->fraction;
 	window->seen.observed_ns += seen;
 	common->spent_ns += cost;
 	if (!window->burst) {
@@ -161,7 +164,7 @@ static double account(struct window *window, double kept)
 void window_account(struct window *window)
 {
 	if (window->open && !window->burst)
-		account(window, 1);
+		account(window, now_ns(), 1, 1);
 }
 
 /*
@@ -238,12 +241,6 @@ static void *remove_probes(void *data)
 	return NULL;
 }
 
-/* How many of a burst's births count: not the last ones, and no more than were logged. */
-static uint32_t births_kept(uint32_t births)
-{
-	return MIN((uint32_t)(births * KEPT_BIRTHS), PYLEAK_BIRTHS);
-}
-
 /* Those from the @from-th on, as far as the log still has them. Without the mutex. */
 static void hand_over_births(const struct window *window, uint32_t from, uint32_t births,
 			     uint32_t kept, double window_ns)
@@ -273,11 +270,17 @@ static void hand_over_births(const struct window *window, uint32_t from, uint32_
  * that count. */
 static double end_burst(struct window *window, uint32_t births, uint32_t *kept)
 {
-	*kept = births_kept(births);
+	const struct birth *log =
+		kernel_side_births(traced_kernel(window->common->traced), window->log);
+	uint64_t now = now_ns();
+	struct burst_part part = burst_part_that_counts(log, births, window->counted_from_ns,
+							seen_until(window, now));
+
+	*kept = part.births;
 	window->births += births;
-	window->births_kept += *kept;
+	window->births_kept += part.births;
 	window->seen.kept_share = window->births ? window->births_kept / window->births : 1;
-	return account(window, births ? (double)*kept / births : 1);
+	return account(window, now, part.time, births ? (double)part.births / births : part.time);
 }
 
 void window_stay_open(struct window *window)
@@ -313,7 +316,7 @@ void window_close(struct window *window)
 	if (window->burst)
 		window_ns = end_burst(window, births, &kept);
 	else
-		account(window, 1);
+		account(window, now_ns(), 1, 1);
 	window->seen.longest_ms =
 		MAX(window->seen.longest_ms,
 		    window->burst ? (window->counted_from_ns - window->opened_ns + CLOSING_NS) / 1e6
