@@ -19,15 +19,22 @@ static void no_checkpoint_before_the_first(void **state)
 static void the_checkpoint_is_the_one_nearest_to_half_of_the_time(void **state)
 {
 	struct survival *survival = survival_new();
-	struct traced_context contexts[2] = { { 0 } };
+	struct traced_context contexts[4] = { { 0 } };
+	const struct checkpoint *half;
 
 	(void)state;
 	for (uint64_t time = 0; time <= 10; time++) {
-		contexts[1].alloc_blocks = time * 7;
-		survival_remember(survival, time, contexts, 2);
+		contexts[1] = (struct traced_context){ .target = 4, .alloc_blocks = 9 };
+		contexts[2] = (struct traced_context){ .target = 5, .alloc_blocks = time * 7 };
+		contexts[3] = (struct traced_context){ .target = 5 };
+		survival_remember(survival, time, contexts, 4, 5);
 	}
-	assert_int_equal(survival_checkpoint(survival, 0, 10)->time_ns, 5);
-	assert_int_equal(survival_checkpoint(survival, 0, 10)->allocs[1], 35);
+	half = survival_checkpoint(survival, 0, 10);
+	assert_int_equal(half->time_ns, 5);
+	/* Those of other targets, and without anything allocated, take no room. */
+	assert_int_equal(half->count, 1);
+	assert_int_equal(half->allocs[0].context, 2);
+	assert_int_equal(half->allocs[0].blocks, 35);
 	survival_free(survival);
 }
 
@@ -39,7 +46,7 @@ static void memory_is_bounded_and_old_moments_stay(void **state)
 
 	(void)state;
 	for (uint64_t time = 0; time <= 100000; time++)
-		survival_remember(survival, time, contexts, 1);
+		survival_remember(survival, time, contexts, 1, 1);
 	/* Thinned out, there still is one at between a quarter and three quarters of the time. */
 	middle = survival_checkpoint(survival, 0, 100000);
 	assert_in_range(middle->time_ns, 25000, 75000);

@@ -20,6 +20,7 @@ static void add_tracing(struct report *to, const struct report *from, guint trac
 
 	to->overhead_pct = MAX(to->overhead_pct, from->overhead_pct);
 	to->budget_scale = MIN(to->budget_scale, from->budget_scale);
+	to->heap_fraction = MIN(to->heap_fraction, from->heap_fraction);
 	for (size_t i = 0; i < FAMILY_COUNT; i++)
 		add_family(&to->families[i], &from->families[i], traced);
 	for (size_t i = 0; i < LOST_COUNT; i++)
@@ -34,6 +35,7 @@ static void add_tracing(struct report *to, const struct report *from, guint trac
 
 static void add_process(struct report *to, const struct report *from)
 {
+	to->missed_events = MAX(to->missed_events, from->missed_events);
 	to->time_us = MAX(to->time_us, from->time_us);
 	to->elapsed_s = MAX(to->elapsed_s, from->elapsed_s);
 	to->interval_s = MAX(to->interval_s, from->interval_s);
@@ -86,6 +88,7 @@ struct report *merge_reports(const GPtrArray *reports, enum sort_by sort_by)
 		.exited = true,
 		.watched_only = true,
 		.budget_scale = 1,
+		.heap_fraction = 1,
 		.coverage = -1,
 		.notes = g_ptr_array_new_with_free_func(g_free),
 		.pids = g_array_new(FALSE, FALSE, sizeof(int32_t)),

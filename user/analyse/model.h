@@ -96,6 +96,8 @@ struct report {
 	uint64_t lost[LOST_COUNT];
 	double coverage; /* of pymalloc blocks that became live, the fraction seen; -1 unknown */
 	uint64_t coverage_blocks; /* how many blocks that figure is of */
+	double heap_fraction;	  /* of pymalloc's pools that are remembered: heap_index.h */
+	uint64_t missed_events;	  /* forks, execs and exits of all processes that were not told */
 	int64_t outstanding_bytes, outstanding_blocks, growth_bytes;
 	double growth_bytes_per_s;
 	double lasting_growth_bytes; /* of all sites that grow: growth_share is of this */

@@ -30,6 +30,13 @@ struct report *report_begin(const struct snapshot *snapshot, uint64_t previous_t
 				g_strdup_printf("The host is short of processor time: tracing is "
 						"held back to %.0f %% of its budget.",
 						100 * snapshot->budget_scale));
+	report->heap_fraction = 1.0 / (1u << MIN(snapshot->heap_level, 31));
+	if (snapshot->heap_level)
+		g_ptr_array_add(report->notes,
+				g_strdup_printf("The heap is too large for --max-memory: one pool "
+						"in %u is remembered, what is new in the others "
+						"is estimated.",
+						1u << MIN(snapshot->heap_level, 31)));
 	report->coverage = snapshot->coverage;
 	report->coverage_blocks = snapshot->coverage_blocks;
 	memcpy(report->lost, snapshot->lost, sizeof(report->lost));

@@ -147,6 +147,7 @@ struct report *watched_report(struct watched *watched)
 	report->rss_growth_bytes = (int64_t)(watched->usage.rss_bytes - watched->rss_at_first);
 	report->threads = watched->usage.threads;
 	report->coverage = -1;
+	report->heap_fraction = 1;
 	report->sites = g_array_new(FALSE, TRUE, sizeof(struct site));
 	report->notes = g_ptr_array_new_with_free_func(g_free);
 	if (watched->refusal)

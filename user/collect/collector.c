@@ -8,9 +8,11 @@
 #include "collect/cost.h"
 #include "collect/coverage.h"
 #include "collect/heap_index.h"
+#include "collect/heap_look.h"
 #include "collect/live_scan.h"
 #include "collect/sampling.h"
 #include "collect/survival.h"
+#include "collect/times.h"
 #include "proc/maps.h"
 #include "proc/pressure.h"
 
@@ -33,6 +35,7 @@ struct collector {
 	struct pool_geometry geometry;
 	struct cost cost;
 	struct heap_index *heap; /* as of the last look; NULL: never read */
+	uint64_t heap_bytes;	 /* that indexes may take */
 	uint64_t baseline_pool_bytes;
 	struct survival *survival;
 	struct memory_meter meter;
@@ -51,8 +54,8 @@ struct collector {
 struct take {
 	struct collector *collector;
 	const struct traced_context *totals;
-	struct heap_index *heap; /* borrowed. NULL: cannot be read (any more), or no pymalloc */
-	struct maps *maps;	 /* NULL: cannot be read (any more) */
+	struct heap_look heap; /* its index is the collector's once it is followed */
+	struct maps *maps;     /* NULL: cannot be read (any more) */
 	const struct checkpoint *checkpoint;
 	uint64_t now_ns;
 	uint32_t began, young, checked_until, old; /* units of struct block's born */
@@ -60,10 +63,6 @@ struct take {
 	struct block_sample *blocks;
 	struct coverage coverage;
 	uint8_t age_bounds[SURVIVOR_OLD]; /* of places in the heap: young, recent */
-	/* What was on its way out of the allocator when the heap was about to be read: the key of a
-	 * block that may not have left its free list yet, the tag of one whose pool may not have
-	 * been there (the slow path's; 0: none). */
-	uint64_t in_flight, in_flight_slow;
 };
 
 static uint64_t now_ns(void)
@@ -74,17 +73,11 @@ static uint64_t now_ns(void)
 	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
-/* Times of birth wrap after 52 days, so they are compared by their difference. */
-static bool born_before(uint32_t born, uint32_t moment)
+static uint32_t heap_age_units(uint64_t since_ns, uint64_t now_ns)
 {
-	return (int32_t)(born - moment) < 0;
-}
+	uint64_t units = now_ns / HEAP_AGE_UNIT_NS - since_ns / HEAP_AGE_UNIT_NS;
 
-static uint64_t born_to_ns(uint32_t born, uint64_t now)
-{
-	uint64_t age = (uint32_t)(PYLEAK_BORN(now) - born);
-
-	return age > INT32_MAX ? now : now - (age << 20);
+	return since_ns < now_ns ? MIN(units, UINT32_MAX) : 0;
 }
 
 struct collector *collector_new(struct kernel_side *kernel, struct traced *traced,
@@ -101,6 +94,7 @@ struct collector *collector_new(struct kernel_side *kernel, struct traced *trace
 	if (interpreter)
 		collector->geometry = (struct pool_geometry){ interpreter->layout.pool_size,
 							      interpreter->layout.pool_alignment };
+	collector->heap_bytes = UINT64_MAX;
 	collector->attached_ns = now_ns();
 	cost_init(&collector->cost, process, trap_ns, collector->attached_ns);
 	return collector;
@@ -116,16 +110,23 @@ void collector_free(struct collector *collector)
 	g_free(collector);
 }
 
+/* During a look there are two indexes. */
 static struct heap_index *read_heap(const struct collector *collector, const struct maps *maps)
 {
 	if (!collector->interpreter || !traced_plan(collector->traced)->sites[FAMILY_PYMALLOC])
 		return NULL;
-	return heap_index_read(&collector->process->memory.base, maps, &collector->geometry);
+	return heap_index_read(&collector->process->memory.base, maps, &collector->geometry,
+			       collector->heap, collector->heap_bytes / 2);
 }
 
 void collector_set_governor(struct collector *collector, struct governor *governor)
 {
 	collector->governor = governor;
+}
+
+void collector_set_heap_bytes(struct collector *collector, uint64_t bytes)
+{
+	collector->heap_bytes = bytes;
 }
 
 void collector_set_baseline(struct collector *collector)
@@ -141,7 +142,7 @@ void collector_set_baseline(struct collector *collector)
 	}
 	if (!maps)
 		return;
-	heap_index_free(collector->heap);
+	g_clear_pointer(&collector->heap, heap_index_free);
 	collector->heap = read_heap(collector, maps);
 	collector->has_baseline = collector->heap;
 	if (collector->heap) {
@@ -180,21 +181,23 @@ static bool is_alive(struct take *take, enum family family, uint64_t address, ui
 {
 	struct sampling *sampling = take->collector->sampling;
 	uint32_t born = PYLEAK_TAG_BORN(tag);
+	uint64_t born_ns = born_to_ns(born, take->now_ns);
 
-	if (family == FAMILY_PYMALLOC && take->heap) {
-		if (!heap_index_mark(take->heap, address, &look->place_age))
-			return !born_before(born, take->began) ||
-			       PYLEAK_KEY_ADDRESS(take->in_flight) == address ||
-			       tag == take->in_flight_slow;
-		take->coverage.seen++;
+	if (family == FAMILY_PYMALLOC && take->heap.index) {
+		enum heap_block found =
+			heap_look_at(&take->heap, address, tag,
+				     heap_age_units(born_ns, take->now_ns), &look->place_age);
+
+		if (found != HEAP_BLOCK_THERE)
+			return found == HEAP_BLOCK_ON_ITS_WAY;
 	}
 	if (family == FAMILY_MMAP && take->maps && born_before(born, take->began)) {
 		look->size = mapped_bytes(take->maps, address, look->size);
 		return look->size;
 	}
 	return !sampling || !take->maps ||
-	       sampling_is_same(sampling, family, address, tag, look->size,
-				born_to_ns(born, take->now_ns), &look->window_ns);
+	       sampling_is_same(sampling, family, address, tag, look->size, born_ns,
+				&look->window_ns);
 }
 
 /*
@@ -259,37 +262,22 @@ static bool visit_block(void *data, uint64_t key, const struct block *block)
 	return true;
 }
 
-/*
- * The last allocation by pymalloc's slow path is accounted for at the next event; until then its
- * block is found here, in the way bpf/pymalloc.h says.
- */
+/* The last allocation by pymalloc's slow path is accounted for at the next event; until then its
+ * block is found here. */
 static void visit_pending(struct take *take)
 {
-	const struct collector *collector = take->collector;
-	struct pending_slow_path pending = traced_record(collector->traced)->pending;
-	uint64_t index = traced_index(collector->traced), address;
-	struct pool pool;
+	struct pending_slow_path pending = traced_record(take->collector->traced)->pending;
+	struct block entry = { .tag = PYLEAK_TAG(pending.context, pending.born) };
+	uint32_t size = 0;
+	uint64_t block = take->heap.index ? heap_look_pending(&take->heap, &pending, &size) : 0;
 
-	/* prevpool is the fourth word of struct pool_header. */
-	if (!take->heap || !pending.sentinel ||
-	    !memory_read_u64(&collector->process->memory.base, pending.sentinel + 24, &address) ||
-	    address == pending.sentinel ||
-	    !pool_read(&collector->process->memory.base, &collector->geometry, address, &pool) ||
-	    pool.used != 1)
+	if (!block)
 		return;
-	for (uint32_t i = 0; i < pool.capacity; i++) {
-		uint64_t block =
-			pool.address + PYLEAK_POOL_HEADER_SIZE + (uint64_t)i * pool.block_size;
-		struct block entry = { .tag = PYLEAK_TAG(pending.context, pending.born),
-				       .size = pool.block_size };
-
-		if (!pool_block_is_live(&pool, block))
-			continue;
-		visit_block(take, PYLEAK_BLOCK_KEY(index, block), &entry);
-		if (pending.context < take->contexts->len)
-			g_array_index(take->contexts, struct snapshot_context, pending.context)
-				.alloc_blocks++;
-	}
+	entry.size = size;
+	visit_block(take, PYLEAK_BLOCK_KEY(traced_index(take->collector->traced), block), &entry);
+	if (pending.context < take->contexts->len)
+		g_array_index(take->contexts, struct snapshot_context, pending.context)
+			.alloc_blocks++;
 }
 
 /* What can be told by comparing the heap with how it stood at attach. */
@@ -298,21 +286,23 @@ static void compare_heap(struct take *take, struct snapshot *snapshot)
 	struct collector *collector = take->collector;
 
 	snapshot->coverage = -1;
-	if (!take->heap || !collector->has_baseline)
+	if (!take->heap.index || !collector->has_baseline)
 		return;
+	snapshot->heap_level = heap_index_level(take->heap.index);
 	if (collector->sampling) {
 		G_STATIC_ASSERT((int)SNAPSHOT_MAX_CLASSES == (int)POOL_MAX_CLASSES);
 		snapshot->class_step = collector->geometry.alignment;
-		snapshot->pool_growth_bytes = (int64_t)(heap_index_pool_bytes(take->heap) -
+		snapshot->pool_growth_bytes = (int64_t)(heap_index_pool_bytes(take->heap.index) -
 							collector->baseline_pool_bytes);
-		heap_index_count_new(take->heap, take->age_bounds, SURVIVOR_AGES,
+		heap_index_count_new(take->heap.index, take->age_bounds, SURVIVOR_AGES,
 				     snapshot->class_blocks);
 	} else if (!snapshot->lost[LOST_LIVE_FULL] && !snapshot->lost[LOST_CONTEXTS_FULL]) {
 		/* Blocks that did not fit into a table were seen and are counted as lost; they
 		 * would pass as unseen here. */
+		take->coverage.seen = take->heap.seen;
 		coverage_measure(&take->coverage, collector->kernel,
 				 traced_index(collector->traced), &collector->process->memory.base,
-				 &collector->geometry, take->heap);
+				 &collector->geometry, take->heap.index);
 		snapshot->coverage_blocks = take->coverage.seen + take->coverage.unseen;
 		if (snapshot->coverage_blocks)
 			snapshot->coverage =
@@ -333,9 +323,12 @@ static void prepare_contexts(struct take *take)
 
 		context->id = id;
 		context->family = MIN(take->totals[id].family, FAMILY_COUNT - 1);
-		if (take->checkpoint && id < take->checkpoint->count)
-			context->old_alloc_blocks = take->checkpoint->allocs[id];
 	}
+	for (uint32_t i = 0; take->checkpoint && i < take->checkpoint->count; i++)
+		if (take->checkpoint->allocs[i].context < count)
+			g_array_index(take->contexts, struct snapshot_context,
+				      take->checkpoint->allocs[i].context)
+				.old_alloc_blocks = take->checkpoint->allocs[i].blocks;
 }
 
 /* Totals are read after the blocks: what lives was allocated. Contexts that never allocated are
@@ -387,22 +380,19 @@ static void fill_families(const struct collector *collector, struct snapshot *sn
 static void read_target(struct take *take)
 {
 	const struct collector *collector = take->collector;
-	struct pending_slow_path pending;
+	const struct target *record = traced_record(collector->traced);
 
-	if (!process_is_alive(collector->process) || traced_record(collector->traced)->image_gone)
+	if (!process_is_alive(collector->process) || record->image_gone)
 		return;
 	take->maps = maps_read(collector->process->pid, NULL);
-	take->in_flight = traced_record(collector->traced)->latest_block;
-	pending = traced_record(collector->traced)->pending;
-	take->in_flight_slow = pending.sentinel ? PYLEAK_TAG(pending.context, pending.born) : 0;
+	heap_look_begin(&take->heap, &collector->process->memory.base, &collector->geometry, record,
+			take->began);
 	/* exec may come at any moment: what was read then is of another program. */
 	if (take->maps)
-		take->heap = read_heap(collector, take->maps);
-	if (traced_record(collector->traced)->image_gone || !process_is_alive(collector->process)) {
-		maps_free(take->maps);
-		heap_index_free(take->heap);
-		take->maps = NULL;
-		take->heap = NULL;
+		take->heap.index = read_heap(collector, take->maps);
+	if (record->image_gone || !process_is_alive(collector->process)) {
+		g_clear_pointer(&take->maps, maps_free);
+		g_clear_pointer(&take->heap.index, heap_index_free);
 	}
 }
 
@@ -412,7 +402,7 @@ static void follow_heap(struct take *take)
 	struct collector *collector = take->collector;
 	uint64_t before = MAX(collector->followed_ns, collector->attached_ns);
 
-	if (!take->heap)
+	if (!take->heap.index)
 		return;
 	if (collector->sampling)
 		for (int age = SURVIVOR_YOUNG; age < SURVIVOR_OLD; age++)
@@ -421,9 +411,9 @@ static void follow_heap(struct take *take)
 					    HEAP_AGE_UNIT_NS,
 				    HEAP_AGE_MOST);
 	if (collector->heap)
-		heap_index_follow(take->heap, collector->heap,
-				  take->now_ns / HEAP_AGE_UNIT_NS - before / HEAP_AGE_UNIT_NS);
-	collector->heap = take->heap;
+		heap_index_follow(take->heap.index, collector->heap,
+				  heap_age_units(before, take->now_ns));
+	collector->heap = take->heap.index;
 	collector->followed_ns = take->now_ns;
 }
 
@@ -469,13 +459,14 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 	cost_fill(&collector->cost, collector->process, began, spent_ns(collector), snapshot);
 	if (take.maps)
 		memory_meter_read(&collector->meter, &collector->process->memory.base, take.maps,
-				  take.heap ? heap_index_totals(take.heap) : NULL,
+				  take.heap.index ? heap_index_totals(take.heap.index) : NULL,
 				  traced_plan(collector->traced)->malloc_is_glibc, began,
 				  &snapshot->memory);
 	fill_families(collector, snapshot);
 	if (collector->sampling)
 		sampling_finish(collector->sampling, snapshot);
-	survival_remember(collector->survival, began, take.totals, take.contexts->len);
+	survival_remember(collector->survival, began, take.totals, take.contexts->len,
+			  traced_index(collector->traced));
 	collector->live_entries = result.entries;
 	snapshot->budget_scale = 1;
 	if (collector->governor) {
@@ -488,6 +479,7 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 	collector->seconds = (now_ns() - began) / 1e9;
 out:
 	block_sample_free(take.blocks);
+	heap_look_end(&take.heap);
 	g_array_unref(take.contexts);
 	maps_free(take.maps);
 	return snapshot;

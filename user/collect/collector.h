@@ -33,6 +33,10 @@ void collector_free(struct collector *collector);
  * Before collector_set_baseline(). */
 void collector_set_governor(struct collector *collector, struct governor *governor);
 
+/* What the collector may remember of the heap's pools takes @bytes at most, from the next look on.
+ * Where all do not fit it is a sample (heap_index.h). No limit unless told. */
+void collector_set_heap_bytes(struct collector *collector, uint64_t bytes);
+
 /*
  * Remembers the heap as it stands: to be called once all probes are armed. Blocks of it are not the
  * trace's, and blocks that appear later without having been seen are what coverage misses.

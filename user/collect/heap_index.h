@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All pools of a process as they stood at one moment, by address: answers whether a block is handed
- * out, and keeps track of which blocks were accounted for.
+ * The pools of a process as they stood at one moment, by address: answers whether a block is handed
+ * out, and keeps track of which blocks were accounted for. Where all pools would take too much it
+ * has a sample of them (pool_sample.h); sums are of all pools even so.
  */
 #ifndef PYLEAK_COLLECT_HEAP_INDEX_H
 #define PYLEAK_COLLECT_HEAP_INDEX_H
@@ -12,16 +13,28 @@
 #include <glib.h>
 
 #include "bpf/abi.h"
+#include "collect/pool_entry.h"
 #include "cpython/pools.h"
 #include "proc/maps.h"
 #include "proc/memory.h"
 
 struct heap_index;
 
-/* Reads the heap. NULL when nothing could be read. An index without pools is not NULL. */
+/*
+ * Reads the heap. @before is the index that this one is to follow, or NULL: no pool is in the
+ * sample that is not in that one's. The index, with what it remembers of the one before, takes
+ * @most_bytes at most: whenever it would take more, every second pool goes. NULL when nothing could
+ * be read. An index without pools is not NULL.
+ */
 struct heap_index *heap_index_read(const struct memory *memory, const struct maps *maps,
-				   const struct pool_geometry *geometry);
+				   const struct pool_geometry *geometry,
+				   const struct heap_index *before, uint64_t most_bytes);
 void heap_index_free(struct heap_index *index);
+
+/* One pool in 2^level is in the sample: 0 means all. */
+uint32_t heap_index_level(const struct heap_index *index);
+/* Whether the pool of the block would be in the sample; of others the index says nothing. */
+bool heap_index_covers(const struct heap_index *index, uint64_t block);
 
 bool heap_index_is_live(const struct heap_index *index, uint64_t block);
 /*
@@ -30,13 +43,14 @@ bool heap_index_is_live(const struct heap_index *index, uint64_t block);
  */
 bool heap_index_mark(struct heap_index *index, uint64_t block, uint8_t *age);
 
+/* Of all pools: */
 uint64_t heap_index_blocks(const struct heap_index *index); /* handed out */
 uint64_t heap_index_bytes(const struct heap_index *index);
 uint64_t
 heap_index_pool_bytes(const struct heap_index *index); /* of the pools in use, full or not */
 
-/* What the index takes itself, the tables that find its pools apart: 80 bytes for a pool of 16 KiB,
- * and a byte for each of its blocks as long as their ages differ. */
+/* What the index takes itself: about 100 bytes for a pool of 16 KiB, and a byte for each of its
+ * blocks as long as their ages differ. */
 uint64_t heap_index_own_bytes(const struct heap_index *index);
 
 /* What pymalloc holds and uses. */
@@ -45,10 +59,9 @@ const struct pools_totals *heap_index_totals(const struct heap_index *index);
 /*
  * The age of a place: for how long, in units that the caller chooses, every index has found it
  * handed out, be it to one block or to several in turn.
+ *
+ * Everything in @index has lived before anything was counted.
  */
-enum { HEAP_AGE_MOST = 254, HEAP_AGE_BASELINE = 255 };
-
-/* Everything in @index has lived before anything was counted. */
 void heap_index_set_baseline(struct heap_index *index);
 
 /*
@@ -59,14 +72,18 @@ void heap_index_set_baseline(struct heap_index *index);
  */
 void heap_index_follow(struct heap_index *index, struct heap_index *before, uint32_t passed);
 
-/* Calls @visit for each live block that is neither marked nor of the baseline. */
+/* The age of a place that was free until a block was born there @since units ago: since the first
+ * look that could find it. */
+uint8_t heap_index_age_of_new(const struct heap_index *index, uint32_t since);
+
+/* Calls @visit for each live block of the sample that is neither marked nor of the baseline. */
 typedef void (*block_visit)(void *context, uint64_t block, uint32_t block_size);
 void heap_index_each_unmarked(const struct heap_index *index, block_visit visit, void *context);
 
 /*
  * Counts the live blocks that are not of the baseline, by age and size class: @counts[i][j] those
  * of (j + 1) x alignment bytes whose age is below @bounds[i] and not below the bound before; of the
- * last of @groups all the rest.
+ * last of @groups all the rest. Where the index has a sample of the pools these are estimates.
  */
 void heap_index_count_new(const struct heap_index *index, const uint8_t *bounds, uint32_t groups,
 			  uint64_t counts[][POOL_MAX_CLASSES]);

@@ -78,6 +78,9 @@ struct snapshot {
 	uint64_t lost[LOST_COUNT];
 	double coverage; /* -1: not known */
 	uint64_t coverage_blocks;
+	/* One in 2^heap_level of pymalloc's pools is remembered (heap_index.h): @coverage is of
+	 * their blocks, @class_blocks are estimates of all. */
+	uint32_t heap_level;
 	/*
 	 * Since attach: growth of resident memory that no file stands behind, and of pymalloc's
 	 * pools. What the difference leaves over is malloc's and mmap's.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "collect/survival.h"
 
+#include <stdbool.h>
+
 enum { MAX_CHECKPOINTS = 16 };
 
 struct survival {
@@ -44,15 +46,29 @@ static void thin_out(GPtrArray *checkpoints, uint64_t now_ns)
 	g_ptr_array_remove_index(checkpoints, victim);
 }
 
-void survival_remember(struct survival *survival, uint64_t time_ns,
-		       const struct traced_context *contexts, uint32_t count)
+static bool is_of(const struct traced_context *context, uint32_t target)
 {
-	struct checkpoint *checkpoint = g_malloc(sizeof(*checkpoint) + count * sizeof(uint64_t));
+	return context->target == target && context->alloc_blocks;
+}
 
-	checkpoint->time_ns = time_ns;
-	checkpoint->count = count;
+void survival_remember(struct survival *survival, uint64_t time_ns,
+		       const struct traced_context *contexts, uint32_t count, uint32_t target)
+{
+	struct checkpoint *checkpoint;
+	uint32_t own = 0;
+
 	for (uint32_t i = 0; i < count; i++)
-		checkpoint->allocs[i] = contexts[i].alloc_blocks;
+		own += is_of(&contexts[i], target);
+	checkpoint = g_malloc(sizeof(*checkpoint) + own * sizeof(*checkpoint->allocs));
+	checkpoint->time_ns = time_ns;
+	checkpoint->count = 0;
+	/* More may have come to be meanwhile. */
+	for (uint32_t i = 0; i < count && checkpoint->count < own; i++) {
+		if (!is_of(&contexts[i], target))
+			continue;
+		checkpoint->allocs[checkpoint->count].context = i;
+		checkpoint->allocs[checkpoint->count++].blocks = contexts[i].alloc_blocks;
+	}
 	g_ptr_array_add(survival->checkpoints, checkpoint);
 	if (survival->checkpoints->len > MAX_CHECKPOINTS)
 		thin_out(survival->checkpoints, time_ns);

@@ -15,17 +15,20 @@
 
 struct checkpoint {
 	uint64_t time_ns;
-	uint32_t count;	   /* of allocs: contexts 1 to count - 1 */
-	uint64_t allocs[]; /* blocks allocated until then, by context id */
+	uint32_t count;
+	struct {
+		uint32_t context;
+		uint64_t blocks; /* allocated until then */
+	} allocs[];		 /* in the order of ids */
 };
 
 struct survival;
 struct survival *survival_new(void);
 void survival_free(struct survival *survival);
 
-/* Remembers the totals of contexts 0 to @count - 1 at @time_ns. */
+/* Remembers the totals at @time_ns of those of contexts 0 to @count - 1 that are of @target. */
 void survival_remember(struct survival *survival, uint64_t time_ns,
-		       const struct traced_context *contexts, uint32_t count);
+		       const struct traced_context *contexts, uint32_t count, uint32_t target);
 /* The moment closest to half of the time from @since_ns to @now_ns, borrowed; NULL when there is
  * none. */
 const struct checkpoint *survival_checkpoint(const struct survival *survival, uint64_t since_ns,

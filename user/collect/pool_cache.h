@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Pools read one by one, for a look at blocks whose pools heap_index.h does not remember. */
+#ifndef PYLEAK_COLLECT_POOL_CACHE_H
+#define PYLEAK_COLLECT_POOL_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cpython/pools.h"
+#include "proc/memory.h"
+
+struct pool_cache; /* 1.2 MB */
+
+/* Arguments are borrowed. */
+struct pool_cache *pool_cache_new(const struct memory *memory,
+				  const struct pool_geometry *geometry);
+void pool_cache_free(struct pool_cache *cache); /* NULL is allowed */
+
+/* Whether the block is handed out, now or when another block of its pool was asked for. */
+bool pool_cache_is_live(struct pool_cache *cache, uint64_t block);
+
+#endif
