@@ -145,6 +145,23 @@ static void free_report(void *report)
 	report_free(report);
 }
 
+/* With -a the table of processes says them. */
+static void add_missed_events(const struct session *session, GPtrArray *reports)
+{
+	uint64_t missed = kernel_side_lifecycle_lost(session->kernel);
+
+	for (guint i = 0; i < reports->len; i++) {
+		struct report *report = reports->pdata[i];
+
+		report->missed_events = missed;
+		if (missed && !session->host)
+			g_ptr_array_add(report->notes,
+					g_strdup_printf("%" G_GUINT64_FORMAT " forks or execs were "
+							"too many at once: children may be missing",
+							missed));
+	}
+}
+
 static void report_all(struct session *session, bool last)
 {
 	g_autoptr(GPtrArray) reports = g_ptr_array_new_with_free_func(free_report);
@@ -165,6 +182,7 @@ static void report_all(struct session *session, bool last)
 			return;
 		}
 	}
+	add_missed_events(session, reports);
 	if (session->workers)
 		merge_round(session->workers, session->header, session->output, reports);
 	while (reports->len)
@@ -315,9 +333,10 @@ static bool attach_targets(struct session *session, GError **error)
 
 static bool prepare(struct session *session, GError **error)
 {
-	session->kernel =
-		kernel_side_new(session->options->max_memory,
-				session->options->exact ? UINT32_MAX : SAMPLED_BLOCKS, error);
+	struct memory_plan plan;
+
+	memory_plan_make(&plan, session->options->max_memory, !session->options->exact);
+	session->kernel = kernel_side_new(&plan, error);
 	if (!session->kernel || !calibrate_trap(session->kernel, &session->trap_ns, error))
 		return false;
 	session->targets = targets_new(session->kernel, session->options, session->trap_ns);

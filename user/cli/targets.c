@@ -54,6 +54,16 @@ void targets_free(struct targets *targets)
 	g_free(targets);
 }
 
+/* What may be remembered of heaps, in equal parts. */
+static void divide_memory(struct targets *targets)
+{
+	uint64_t bytes = kernel_side_plan(targets->kernel)->heap_bytes;
+
+	for (guint i = 0; i < targets->items->len; i++)
+		traced_process_set_heap_bytes(targets->items->pdata[i],
+					      bytes / targets->items->len);
+}
+
 struct traced_process *targets_add(struct targets *targets, pid_t pid, pid_t parent, GError **error)
 {
 	const struct options *options = targets->options;
@@ -75,6 +85,7 @@ struct traced_process *targets_add(struct targets *targets, pid_t pid, pid_t par
 		return NULL;
 	traced_process_set_overhead(target, options->overhead_pct * targets->effort);
 	g_ptr_array_add(targets->items, target);
+	divide_memory(targets);
 	return target;
 }
 
@@ -140,6 +151,7 @@ bool targets_refresh(struct targets *targets, GError **error)
 	double share = MIN(REFRESH_SHARE, REFRESH_SHARE_OF_ALL / MAX(targets->items->len, 1)) *
 		       targets->effort;
 
+	divide_memory(targets);
 	for (guint i = targets->items->len; i-- > 0;) {
 		struct traced_process *target = targets->items->pdata[i];
 		struct report *report;

@@ -174,6 +174,11 @@ void traced_process_set_overhead(struct traced_process *target, double overhead_
 		governor_set_overhead(target->governor, overhead_pct);
 }
 
+void traced_process_set_heap_bytes(struct traced_process *target, uint64_t bytes)
+{
+	collector_set_heap_bytes(target->collector, bytes);
+}
+
 void traced_process_add_stack(struct traced_process *target, const struct context_event *event,
 			      const struct raw_frame *frames)
 {

@@ -47,6 +47,9 @@ bool traced_process_attach(struct traced_process *target, GError **error);
 /* Slows the target by so much at most from now on. No use with exact. */
 void traced_process_set_overhead(struct traced_process *target, double overhead_pct);
 
+/* What may be remembered of its heap: collector_set_heap_bytes(). */
+void traced_process_set_heap_bytes(struct traced_process *target, uint64_t bytes);
+
 /* For a new stack of this target. */
 void traced_process_add_stack(struct traced_process *target, const struct context_event *event,
 			      const struct raw_frame *frames);

@@ -18,18 +18,8 @@
 #include "trace/uprobe_link.h"
 
 enum {
-	MAX_CONTEXTS = 65536,
-	/* A live entry: struct htab_elem (48) + key (8) + value (16) + free-list link (8), from
-	   kmalloc-96; kernel/bpf/hashtab.c, 6.18. */
-	LIVE_ENTRY_BYTES = 96,
-	BUCKET_BYTES = 16,
-	CONTEXT_ID_BYTES = 96 + BUCKET_BYTES,
-	EVENTS_BYTES = 16 << 20,
-	MIN_LIVE_ENTRIES = 1024,
 	LIFECYCLE_LINKS = 3,
 };
-/* Kept from --max-memory for pyleak's own heap, the ring buffer and the context tables. */
-static const uint64_t RESERVED_MEMORY = 40 << 20;
 
 struct shared_map {
 	void *memory;
@@ -42,7 +32,7 @@ struct kernel_side {
 	struct link_keeper *keeper;
 	struct shared_map contexts, targets, dead_blocks, births;
 	uint32_t birth_logs; /* bit per log that is taken */
-	uint32_t live_capacity;
+	struct memory_plan plan;
 };
 
 static int print_nothing(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -51,36 +41,6 @@ static int print_nothing(enum libbpf_print_level level, const char *format, va_l
 	(void)format;
 	(void)arguments;
 	return 0;
-}
-
-static uint64_t power_of_two_above(uint64_t n)
-{
-	uint64_t power = 1;
-
-	while (power < n)
-		power *= 2;
-	return power;
-}
-
-static uint64_t live_table_bytes(uint64_t entries, uint64_t capacity)
-{
-	return entries * LIVE_ENTRY_BYTES + power_of_two_above(capacity) * BUCKET_BYTES;
-}
-
-/* The most entries that stay within @budget bytes when the table is full. */
-static uint32_t live_entries_within(uint64_t budget)
-{
-	uint64_t low = MIN_LIVE_ENTRIES, high = 1u << 30;
-
-	while (low < high) {
-		uint64_t middle = low + (high - low + 1) / 2;
-
-		if (live_table_bytes(middle, middle) <= budget)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	return low;
 }
 
 static bool map_shared(struct shared_map *shared, const struct bpf_map *map, bool writable,
@@ -126,19 +86,18 @@ static bool check_host(GError **error)
 	return true;
 }
 
-static void size_maps(struct kernel_side *kernel, uint64_t max_memory, uint32_t max_blocks)
+static void size_maps(struct kernel_side *kernel)
 {
 	struct pyleak_bpf *skeleton = kernel->skeleton;
-	uint64_t budget = max_memory > RESERVED_MEMORY ? max_memory - RESERVED_MEMORY : 0;
+	const struct memory_plan *plan = &kernel->plan;
 
-	kernel->live_capacity = MIN(live_entries_within(budget), max_blocks);
-	bpf_map__set_max_entries(skeleton->maps.live, kernel->live_capacity);
+	bpf_map__set_max_entries(skeleton->maps.live, plan->live_blocks);
 	bpf_map__set_max_entries(skeleton->maps.targets, PYLEAK_MAX_TARGETS);
-	bpf_map__set_max_entries(skeleton->maps.context_ids, MAX_CONTEXTS);
-	bpf_map__set_max_entries(skeleton->maps.contexts, MAX_CONTEXTS);
-	bpf_map__set_max_entries(skeleton->maps.free_contexts, MAX_CONTEXTS);
-	bpf_map__set_max_entries(skeleton->maps.events, EVENTS_BYTES);
-	skeleton->rodata->max_contexts = MAX_CONTEXTS;
+	bpf_map__set_max_entries(skeleton->maps.context_ids, plan->contexts);
+	bpf_map__set_max_entries(skeleton->maps.contexts, plan->contexts);
+	bpf_map__set_max_entries(skeleton->maps.free_contexts, plan->contexts);
+	bpf_map__set_max_entries(skeleton->maps.events, plan->event_bytes);
+	skeleton->rodata->max_contexts = plan->contexts;
 }
 
 static void set_attach_types(struct pyleak_bpf *skeleton)
@@ -154,8 +113,7 @@ static void set_attach_types(struct pyleak_bpf *skeleton)
 			programs[i], (enum bpf_attach_type)UPROBE_MULTI_ATTACH_TYPE);
 }
 
-static bool load(struct kernel_side *kernel, uint64_t max_memory, uint32_t max_blocks,
-		 GError **error)
+static bool load(struct kernel_side *kernel, GError **error)
 {
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	int result;
@@ -169,7 +127,7 @@ static bool load(struct kernel_side *kernel, uint64_t max_memory, uint32_t max_b
 			    "cannot open the BPF object: %s", g_strerror(errno));
 		return false;
 	}
-	size_maps(kernel, max_memory, max_blocks);
+	size_maps(kernel);
 	set_attach_types(kernel->skeleton);
 	result = pyleak_bpf__load(kernel->skeleton);
 	if (result == -EPERM)
@@ -225,7 +183,7 @@ static bool learn_namespace(struct kernel_side *kernel, GError **error)
 	return false;
 }
 
-struct kernel_side *kernel_side_new(uint64_t max_memory, uint32_t max_blocks, GError **error)
+struct kernel_side *kernel_side_new(const struct memory_plan *plan, GError **error)
 {
 	struct kernel_side *kernel;
 
@@ -234,7 +192,8 @@ struct kernel_side *kernel_side_new(uint64_t max_memory, uint32_t max_blocks, GE
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	libbpf_set_print(print_nothing);
 	kernel = g_new0(struct kernel_side, 1);
-	if (!load(kernel, max_memory, max_blocks, error))
+	kernel->plan = *plan;
+	if (!load(kernel, error))
 		goto fail;
 	if (!learn_namespace(kernel, error) || !attach_lifecycle(kernel, error))
 		goto fail;
@@ -305,7 +264,7 @@ int kernel_side_live_fd(const struct kernel_side *kernel)
 
 uint32_t kernel_side_live_capacity(const struct kernel_side *kernel)
 {
-	return kernel->live_capacity;
+	return kernel->plan.live_blocks;
 }
 
 const struct traced_context *kernel_side_contexts(const struct kernel_side *kernel)
@@ -316,7 +275,7 @@ const struct traced_context *kernel_side_contexts(const struct kernel_side *kern
 uint32_t kernel_side_context_count(const struct kernel_side *kernel)
 {
 	/* The counter may run past the table where threads raced for the last id. */
-	return MIN(kernel->skeleton->bss->last_context, MAX_CONTEXTS - 1);
+	return MIN(kernel->skeleton->bss->last_context, kernel->plan.contexts - 1);
 }
 
 uint32_t kernel_side_acquire_birth_log(struct kernel_side *kernel)
@@ -412,11 +371,9 @@ void kernel_side_free_context(const struct kernel_side *kernel, uint32_t id)
 				    BPF_ANY);
 }
 
-uint64_t kernel_side_memory(const struct kernel_side *kernel, uint64_t live_entries)
+const struct memory_plan *kernel_side_plan(const struct kernel_side *kernel)
 {
-	return live_table_bytes(live_entries, kernel->live_capacity) + EVENTS_BYTES +
-	       (uint64_t)kernel_side_context_count(kernel) * CONTEXT_ID_BYTES +
-	       kernel->contexts.length + kernel->targets.length + kernel->dead_blocks.length;
+	return &kernel->plan;
 }
 
 int kernel_side_retire(const struct kernel_side *kernel, const struct dead_block *dead,

@@ -10,6 +10,7 @@
 #include <glib.h>
 
 #include "bpf/abi.h"
+#include "trace/memory_plan.h"
 
 struct link_keeper;
 
@@ -25,16 +26,11 @@ enum kernel_program {
 
 struct kernel_side;
 
-/* Live blocks that sampling needs room for: survivors of windows, and all blocks of processes light
- * enough to be traced whole. */
-enum { SAMPLED_BLOCKS = 1 << 18 };
-
 /*
- * Loads the programs with maps sized so that pyleak stays within @max_memory bytes and holds at
- * most @max_blocks live blocks. NULL and @error: UNSUPPORTED with what is missing (privilege, BTF,
- * kernel feature). To be called while the process has no other threads.
+ * Loads the programs, with maps sized as @plan says. NULL and @error: UNSUPPORTED with what is
+ * missing (privilege, BTF, kernel feature). To be called while the process has no other threads.
  */
-struct kernel_side *kernel_side_new(uint64_t max_memory, uint32_t max_blocks, GError **error);
+struct kernel_side *kernel_side_new(const struct memory_plan *plan, GError **error);
 void kernel_side_free(struct kernel_side *kernel);
 
 /* The process that holds the links, started with the kernel side: link_keeper.h. */
@@ -91,8 +87,7 @@ uint64_t kernel_side_lifecycle_lost(const struct kernel_side *kernel);
  */
 void kernel_side_free_context(const struct kernel_side *kernel, uint32_t id);
 
-/* Bytes that the maps take up now, at most: live table by its entries @live_entries. */
-uint64_t kernel_side_memory(const struct kernel_side *kernel, uint64_t live_entries);
+const struct memory_plan *kernel_side_plan(const struct kernel_side *kernel);
 
 /*
  * Marks blocks as dead that still are as given; @count at most PYLEAK_RETIRE_BATCH. @erase also
