@@ -126,6 +126,8 @@ static json_t *tracing_value(const struct report *report)
 	json_object_set_new(object, "coverage", known_real_value(report->coverage));
 	json_object_set_new(object, "coverage_blocks", count_value(report->coverage_blocks));
 	json_object_set_new(object, "budget_scale", real_value(report->budget_scale));
+	json_object_set_new(object, "heap_fraction", real_value(report->heap_fraction));
+	json_object_set_new(object, "missed_events", count_value(report->missed_events));
 	return object;
 }
 
