@@ -162,3 +162,50 @@ def test_the_text_begins_with_a_table_and_fits_80_columns(script):
     assert rows[str(busy.pid)][-2] in ("growing", "LEAK", "traced")
     assert any(line.startswith("pyleak") and "pid %d " % busy.pid in line for line in lines[titles[-1]:])
     assert not any("pid %d " % idle.pid in line for line in lines)
+
+
+# More than the buffer of such events holds (256 KiB, 24 bytes each): two a child.
+FORKS = 7000
+FORKING = """
+import os, sys, time
+sys.stdin.readline()
+for _ in range(%d):
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+print("done", flush=True)
+time.sleep(1000)
+""" % FORKS
+
+
+def missed_while_stopped(*options):
+    """The first report after pyleak was stopped while a process that it follows forked very often."""
+    forking = subprocess.Popen([pyleak.DEBIAN.path, "-c", FORKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        words = ["-p", forking.pid] if "-p" in options else ["-a", "--match", "sys.stdin.readline"]
+        with pyleak.Tracer(*words, "-i", "1") as tracer:
+            before = tracer.wait_for_report(lambda each: each["pid"] == forking.pid)
+            assert before["tracing"]["missed_events"] == 0
+            tracer.process.send_signal(signal.SIGSTOP)
+            forking.stdin.write(b"\n")
+            forking.stdin.flush()
+            assert forking.stdout.readline() == b"done\n"
+            tracer.process.send_signal(signal.SIGCONT)
+            after = tracer.wait_for_report(
+                lambda each: each["pid"] == forking.pid and each["tracing"]["missed_events"])
+            tracer.finish()
+            return after
+    finally:
+        forking.kill()
+        forking.wait()
+        forking.stdin.close()
+        forking.stdout.close()
+
+
+@pytest.mark.parametrize("how", ["-a", "-p"])
+def test_events_that_did_not_fit_are_in_the_json(how):
+    report = missed_while_stopped(how)
+    assert 0 < report["tracing"]["missed_events"] <= 2 * FORKS
+    # With -a the table of processes says it.
+    assert any("children may be missing" in note for note in report["notes"]) == (how == "-p")
