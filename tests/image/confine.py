@@ -15,7 +15,7 @@ import sys
 import seccomp
 
 SETPRIV = "/usr/bin/setpriv"
-# In the default profile of containerd since 1.6.9 and 1.7 (its pull request 7301) and of Docker since 23, not in that of
+# In the default profile of containerd (its pull request 7301) and of Docker (moby's 43987), not in that of
 # containers/common, which CRI-O and podman use and which PROFILE may be: without these pyleak does not start.
 GATED = {"CAP_BPF": "bpf", "CAP_PERFMON": "perf_event_open"}
 

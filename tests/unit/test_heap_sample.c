@@ -309,17 +309,18 @@ static void pools_are_read_one_by_one(void **state)
 	for (int round = 0; round < 2; round++)
 		for (uint32_t pool = 0; pool < POOLS; pool++)
 			for (uint32_t block = pool % 7; block < CAPACITY; block += 13)
-				assert_int_equal(
-					pool_cache_is_live(cache, block_address(pool, block)),
-					pool < POOLS / 2 && block != pool % CAPACITY);
-	assert_false(pool_cache_is_live(cache, block_address(3, 0) + 8));
+				assert_int_equal(pool_cache_look(cache, block_address(pool, block)),
+						 pool >= POOLS / 2	    ? POOL_GONE
+						 : block == pool % CAPACITY ? POOL_BLOCK_FREE
+									    : POOL_BLOCK_LIVE);
+	assert_int_equal(pool_cache_look(cache, block_address(3, 0) + 8), POOL_BLOCK_FREE);
 	/* What was read stays so for the look. */
 	memset(heap->bytes, 0, WIDE);
-	assert_true(pool_cache_is_live(cache, block_address(0, 1)));
+	assert_int_equal(pool_cache_look(cache, block_address(0, 1)), POOL_BLOCK_LIVE);
 	pool_cache_free(cache);
 	cache = pool_cache_new(&heap->memory.base, &wide);
-	assert_false(pool_cache_is_live(cache, block_address(0, 1)));
-	assert_false(pool_cache_is_live(cache, 0x1000)); /* nothing there */
+	assert_int_equal(pool_cache_look(cache, block_address(0, 1)), POOL_GONE);
+	assert_int_equal(pool_cache_look(cache, 0x1000), POOL_GONE);
 	pool_cache_free(cache);
 	pool_cache_free(NULL);
 	heap_free(heap);

@@ -73,12 +73,25 @@ static void more_memory_is_never_less_room(void **state)
 	assert_true(plan.heap_bytes > 7000 * MIB);
 }
 
+static void processes_share_what_is_for_heaps(void **state)
+{
+	struct memory_plan plan = { .heap_bytes = 60 * MIB };
+
+	(void)state;
+	assert_int_equal(memory_plan_heap_bytes(&plan, 0), 60 * MIB);
+	assert_int_equal(memory_plan_heap_bytes(&plan, 1), 60 * MIB);
+	assert_int_equal(memory_plan_heap_bytes(&plan, 11), 45 * MIB / 11);
+	/* A quarter is left however many there are. */
+	assert_int_equal(memory_plan_heap_bytes(&plan, 1000), 15 * MIB / 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_parts_add_up_to_the_limit),
 		cmocka_unit_test(a_limit_below_the_least_is_taken_for_the_least),
 		cmocka_unit_test(more_memory_is_never_less_room),
+		cmocka_unit_test(processes_share_what_is_for_heaps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

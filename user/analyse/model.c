@@ -32,7 +32,7 @@ static const struct {
 			     "allocations not counted: the table of live blocks is full "
 			     "(--max-memory makes it larger)" },
 	[LOST_CONTEXTS_FULL] = { "contexts_full", "allocations not counted: the table of stacks is "
-						  "full" },
+						  "full (--max-memory makes it larger)" },
 	[LOST_EVENTS_FULL] = { "events_full",
 			       "new stacks reported late: the event buffer was full" },
 	[LOST_POOL_UNREADABLE] = { "pool_unreadable", "allocations not counted: the pool of the "

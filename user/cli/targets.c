@@ -57,11 +57,11 @@ void targets_free(struct targets *targets)
 /* What may be remembered of heaps, in equal parts. */
 static void divide_memory(struct targets *targets)
 {
-	uint64_t bytes = kernel_side_plan(targets->kernel)->heap_bytes;
+	uint64_t bytes =
+		memory_plan_heap_bytes(kernel_side_plan(targets->kernel), targets->items->len);
 
 	for (guint i = 0; i < targets->items->len; i++)
-		traced_process_set_heap_bytes(targets->items->pdata[i],
-					      bytes / targets->items->len);
+		traced_process_set_heap_bytes(targets->items->pdata[i], bytes);
 }
 
 struct traced_process *targets_add(struct targets *targets, pid_t pid, pid_t parent, GError **error)

@@ -189,7 +189,7 @@ static bool is_alive(struct take *take, enum family family, uint64_t address, ui
 				     heap_age_units(born_ns, take->now_ns), &look->place_age);
 
 		if (found != HEAP_BLOCK_THERE)
-			return found == HEAP_BLOCK_ON_ITS_WAY;
+			return found == HEAP_BLOCK_NOT_FOUND;
 	}
 	if (family == FAMILY_MMAP && take->maps && born_before(born, take->began)) {
 		look->size = mapped_bytes(take->maps, address, look->size);
@@ -385,8 +385,7 @@ static void read_target(struct take *take)
 	if (!process_is_alive(collector->process) || record->image_gone)
 		return;
 	take->maps = maps_read(collector->process->pid, NULL);
-	heap_look_begin(&take->heap, &collector->process->memory.base, &collector->geometry, record,
-			take->began);
+	heap_look_begin(&take->heap, collector->process, record, &collector->geometry, take->began);
 	/* exec may come at any moment: what was read then is of another program. */
 	if (take->maps)
 		take->heap.index = read_heap(collector, take->maps);

@@ -10,9 +10,11 @@
 #include "bpf/abi.h"
 #include "collect/heap_index.h"
 #include "collect/pool_cache.h"
+#include "proc/process.h"
 
 struct heap_look {
-	const struct memory *memory;
+	const struct process *process;
+	const struct target *record;
 	const struct pool_geometry *geometry;
 	uint32_t began; /* in units of struct block's born */
 	/* What was on its way out of the allocator when the heap was about to be read: the key of a
@@ -24,10 +26,10 @@ struct heap_look {
 	uint64_t seen;		   /* live blocks that were asked for, in the sample of @index */
 };
 
-/* Notes what is in flight. To be called before the heap is read. @memory and @geometry are
- * borrowed; @began: when the look began. */
-void heap_look_begin(struct heap_look *look, const struct memory *memory,
-		     const struct pool_geometry *geometry, const struct target *record,
+/* Notes what is in flight. To be called before the heap is read. @process, @record (the kernel
+ * side's) and @geometry are borrowed; @began: when the look began. */
+void heap_look_begin(struct heap_look *look, const struct process *process,
+		     const struct target *record, const struct pool_geometry *geometry,
 		     uint32_t began);
 /* Frees what is the look's own: not @index. */
 void heap_look_end(struct heap_look *look);
@@ -35,9 +37,10 @@ void heap_look_end(struct heap_look *look);
 /*
  * Whether a traced block still lives; a look with an index only. @age: for how long, in the index's
  * units. @place_age: of its place, if it is there. A block that is on its way out of the allocator,
- * or was born since the look began, lives though it cannot be found.
+ * or was born since the look began, lives though it cannot be found. So does one that could not be
+ * asked for since the process has gone meanwhile.
  */
-enum heap_block { HEAP_BLOCK_DEAD, HEAP_BLOCK_ON_ITS_WAY, HEAP_BLOCK_THERE };
+enum heap_block { HEAP_BLOCK_DEAD, HEAP_BLOCK_NOT_FOUND, HEAP_BLOCK_THERE };
 enum heap_block heap_look_at(struct heap_look *look, uint64_t address, uint64_t tag, uint32_t age,
 			     uint8_t *place_age);
 

@@ -29,7 +29,7 @@ void pool_cache_free(struct pool_cache *cache)
 	g_free(cache);
 }
 
-bool pool_cache_is_live(struct pool_cache *cache, uint64_t block)
+enum pool_block pool_cache_look(struct pool_cache *cache, uint64_t block)
 {
 	uint64_t address = block & ~((uint64_t)cache->geometry->pool_size - 1);
 	struct place *place = &cache->places[address / cache->geometry->pool_size % PLACES];
@@ -38,5 +38,7 @@ bool pool_cache_is_live(struct pool_cache *cache, uint64_t block)
 		place->is_pool = pool_read(cache->memory, cache->geometry, address, &place->pool);
 		place->address = address;
 	}
-	return place->is_pool && pool_block_is_live(&place->pool, block);
+	if (!place->is_pool)
+		return POOL_GONE;
+	return pool_block_is_live(&place->pool, block) ? POOL_BLOCK_LIVE : POOL_BLOCK_FREE;
 }

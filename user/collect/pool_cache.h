@@ -16,7 +16,9 @@ struct pool_cache *pool_cache_new(const struct memory *memory,
 				  const struct pool_geometry *geometry);
 void pool_cache_free(struct pool_cache *cache); /* NULL is allowed */
 
-/* Whether the block is handed out, now or when another block of its pool was asked for. */
-bool pool_cache_is_live(struct pool_cache *cache, uint64_t block);
+/* The block as it is, or was when another block of its pool was asked for. POOL_GONE: there is no
+ * such pool, or it cannot be read (any more). */
+enum pool_block { POOL_GONE, POOL_BLOCK_FREE, POOL_BLOCK_LIVE };
+enum pool_block pool_cache_look(struct pool_cache *cache, uint64_t block);
 
 #endif

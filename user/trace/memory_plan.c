@@ -13,6 +13,8 @@ enum {
 	/* Survivors of windows, and all blocks of processes light enough to be traced whole. */
 	SAMPLED_BLOCKS = 1 << 18,
 	MIN_LIVE_ENTRIES = 1024,
+	/* Measured with 9 processes beside 1. */
+	PROCESS_BYTES = 3 << 19,
 	SMALL_EVENT_BYTES = 4 << 20,
 	EVENT_BYTES = 16 << 20,
 };
@@ -66,4 +68,11 @@ void memory_plan_make(struct memory_plan *plan, uint64_t max_memory, bool sample
 	bytes -= MIN(bytes, memory_plan_live_bytes(plan->live_blocks, plan->live_blocks) +
 				    plan->live_blocks * beside);
 	plan->heap_bytes = bytes;
+}
+
+uint64_t memory_plan_heap_bytes(const struct memory_plan *plan, uint32_t targets)
+{
+	uint64_t beside = (uint64_t)PROCESS_BYTES * (MAX(targets, 1) - 1);
+
+	return (plan->heap_bytes - MIN(beside, plan->heap_bytes / 4 * 3)) / MAX(targets, 1);
 }

@@ -25,6 +25,10 @@ enum { PLAN_LIVE_ENTRY_BYTES = 96, PLAN_BUCKET_BYTES = 16 };
 /* @sampled: with windows. Then less is traced, and a fingerprint is taken of each block. */
 void memory_plan_make(struct memory_plan *plan, uint64_t max_memory, bool sampled);
 
+/* What may be remembered of the heap of one of @targets processes: equal parts of what their names,
+ * threads and buffers leave, which are not planned for beyond one process. */
+uint64_t memory_plan_heap_bytes(const struct memory_plan *plan, uint32_t targets);
+
 /* What a live table with room for @capacity blocks takes when it holds @entries. */
 uint64_t memory_plan_live_bytes(uint64_t entries, uint64_t capacity);
 
