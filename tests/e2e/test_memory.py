@@ -49,8 +49,8 @@ class Most:
 
 
 @pytest.fixture(name="heap")
-def make_heap():
-    with pyleak.Target("heap.py") as target:
+def make_heap(request):
+    with pyleak.Target("heap.py", getattr(request, "param", pyleak.DEBIAN)) as target:
         target.ask("fill", str(HEAP), timeout=180)
         yield target
 
@@ -74,6 +74,8 @@ def test_the_heap_of_a_busy_target_is_sampled_and_its_leak_is_measured_right(hea
     assert most.bytes < LIMIT * MIB
 
 
+# Pools of 16 KiB, and of 4.
+@pytest.mark.parametrize("heap", [pyleak.DEBIAN, pyleak.interpreter("pyenv-3.8")], indirect=True, ids=repr)
 def test_exact_counts_are_exact_though_the_heap_is_sampled(heap):
     """Whether a block lives is asked of its pool, remembered or not."""
     with pyleak.attach(heap, "--max-memory", "%dM" % LIMIT) as tracer:

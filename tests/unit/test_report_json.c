@@ -17,7 +17,8 @@
 
 static const struct report_style plain = { .width = 80 };
 
-static struct report *sample_report(void)
+/* Of a look that remembered one pool in 2^@heap_level. */
+static struct report *report_at_level(uint32_t heap_level)
 {
 	const struct analysis_options options = { .top = 10 };
 	struct analysis *analysis = analysis_new(&options);
@@ -25,14 +26,21 @@ static struct report *sample_report(void)
 	const struct analysis_sources sources = { sample_stack, sample_source, stacks,
 						  sample_types };
 	struct snapshot *snapshot = sample_snapshot(1);
-	struct report *report = analysis_add(analysis, snapshot, &sources);
+	struct report *report;
 
+	snapshot->heap_level = heap_level;
+	report = analysis_add(analysis, snapshot, &sources);
 	report->pid = 4242;
 	report->seq = 1;
 	snapshot_free(snapshot);
 	g_hash_table_unref(stacks);
 	analysis_free(analysis);
 	return report;
+}
+
+static struct report *sample_report(void)
+{
+	return report_at_level(0);
 }
 
 /* The one line that @text must be. */
@@ -151,6 +159,29 @@ static void a_report_has_the_keys_of_the_contract(void **state)
 	assert_true(json_is_real(at(object, "elapsed_s", NULL)));
 	json_decref(object);
 	report_free(report);
+}
+
+static void a_sampled_heap_and_missed_events_are_told(void **state)
+{
+	(void)state;
+	for (uint32_t level = 0; level <= 3; level += 3) {
+		struct report *report = report_at_level(level);
+		json_t *object, *notes;
+
+		report->missed_events = 17 * level;
+		object = written_report(report);
+		notes = at(object, "notes", NULL);
+		assert_float_equal(json_number_value(at(object, "tracing", "heap_fraction")),
+				   level ? 0.125 : 1, 1e-9);
+		assert_int_equal(json_integer_value(at(object, "tracing", "missed_events")),
+				 17 * level);
+		assert_int_equal(json_array_size(notes), level ? 1 : 0);
+		if (level)
+			assert_non_null(strstr(json_string_value(json_array_get(notes, 0)),
+					       "one pool in 8 is remembered"));
+		json_decref(object);
+		report_free(report);
+	}
 }
 
 static void container_and_pid_inside_are_of_the_reports_target(void **state)
@@ -436,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_header_has_the_keys_of_the_contract),
 		cmocka_unit_test(a_report_has_the_keys_of_the_contract),
+		cmocka_unit_test(a_sampled_heap_and_missed_events_are_told),
 		cmocka_unit_test(container_and_pid_inside_are_of_the_reports_target),
 		cmocka_unit_test(every_reason_of_loss_is_there_also_at_zero),
 		cmocka_unit_test(a_site_has_the_keys_of_the_contract),

@@ -368,6 +368,7 @@ static void watched_ones_add_their_memory_only(void **state)
 	struct report *sum;
 
 	(void)state;
+	traced->heap_fraction = 0.25;
 	watched->pid = 11;
 	watched->parent_pid = 10;
 	watched->watched_only = true;
@@ -381,6 +382,7 @@ static void watched_ones_add_their_memory_only(void **state)
 	assert_false(sum->watched_only);
 	assert_int_equal(sum->rss_bytes, rss + 1000);
 	assert_true(sum->budget_scale == 1);
+	assert_true(sum->heap_fraction == 0.25);
 	assert_int_equal(sum->families[FAMILY_PYMALLOC].mode, FAMILY_MODE_EXACT);
 	assert_true(sum->families[FAMILY_PYMALLOC].observed_fraction == 1);
 	round_clear(&round);
