@@ -26,7 +26,7 @@ static struct fake *target_new(void)
 	struct fake *target = g_new0(struct fake, 1);
 
 	image_memory_init(&target->memory, START, target->words, sizeof(target->words));
-	target->fingerprints = fingerprints_new();
+	target->fingerprints = fingerprints_new(2);
 	return target;
 }
 
@@ -368,6 +368,32 @@ static void what_leads_to_no_type_is_no_object(void **state)
 	target_free(target);
 }
 
+static void what_there_is_no_room_for_is_counted(void **state)
+{
+	struct fake *target = target_new();
+	struct fingerprint_subject first = object(64), second = first, third = first;
+
+	(void)state;
+	*word(target, 1) = TYPE;
+	second.address += 8;
+	third.address += 16;
+	assert_true(take(target, &first));
+	assert_true(take(target, &second));
+	assert_false(take(target, &third));
+	assert_false(
+		fingerprints_match(target->fingerprints, &target->memory.base, &third, true, NULL));
+	assert_int_equal(fingerprints_refused(target->fingerprints), 2);
+	/* Those that are there can be taken anew, and what is forgotten makes room. */
+	first.tag = 6;
+	assert_true(take(target, &first));
+	assert_true(match(target, &first));
+	for (int i = 0; i < 3; i++)
+		fingerprints_sweep(target->fingerprints);
+	assert_true(take(target, &third));
+	assert_int_equal(fingerprints_refused(target->fingerprints), 2);
+	target_free(target);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +412,7 @@ int main(void)
 		cmocka_unit_test(mapped_chunks_have_no_next_one),
 		cmocka_unit_test(chunks_of_other_allocators_have_just_their_words),
 		cmocka_unit_test(what_nobody_asks_for_is_forgotten),
+		cmocka_unit_test(what_there_is_no_room_for_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

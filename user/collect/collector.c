@@ -138,7 +138,8 @@ void collector_set_baseline(struct collector *collector)
 		sampling_free(collector->sampling);
 		collector->sampling = sampling_new(
 			collector->governor, &collector->process->memory.base,
-			traced_plan(collector->traced)->malloc_is_glibc, collector->attached_ns);
+			traced_plan(collector->traced)->malloc_is_glibc,
+			kernel_side_live_capacity(collector->kernel), collector->attached_ns);
 	}
 	if (!maps)
 		return;

@@ -45,13 +45,16 @@ struct fingerprint {
 struct fingerprints {
 	GMutex mutex;
 	GHashTable *blocks; /* by address */
-	GHashTable *types;  /* address to enum type_kind */
+	uint32_t most;	    /* of them */
+	uint64_t refused;
+	GHashTable *types; /* address to enum type_kind */
 };
 
-struct fingerprints *fingerprints_new(void)
+struct fingerprints *fingerprints_new(uint32_t most)
 {
 	struct fingerprints *fingerprints = g_new0(struct fingerprints, 1);
 
+	fingerprints->most = most;
 	g_mutex_init(&fingerprints->mutex);
 	fingerprints->types = g_hash_table_new(g_direct_hash, g_direct_equal);
 	fingerprints->blocks = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
@@ -200,27 +203,37 @@ static bool is_same_chunk(const struct fingerprint *before, const struct fingerp
 		       (now->chunk_size & ~(uint64_t)PREV_INUSE);
 }
 
-/* With the mutex held. */
-static void remember(struct fingerprints *fingerprints, const struct fingerprint *seen)
+/* With the mutex held. False when there is no room. */
+static bool remember(struct fingerprints *fingerprints, const struct fingerprint *seen)
 {
-	struct fingerprint *known = g_new(struct fingerprint, 1);
+	struct fingerprint *known = g_hash_table_lookup(fingerprints->blocks, &seen->address);
 
+	if (!known && g_hash_table_size(fingerprints->blocks) >= fingerprints->most) {
+		fingerprints->refused++;
+		return false;
+	}
+	if (!known) {
+		known = g_new(struct fingerprint, 1);
+		known->address = seen->address;
+		g_hash_table_add(fingerprints->blocks, known);
+	}
 	*known = *seen;
-	g_hash_table_replace(fingerprints->blocks, &known->address, known);
+	return true;
 }
 
 bool fingerprints_take(struct fingerprints *fingerprints, const struct memory *memory,
 		       const struct fingerprint_subject *subject, double window_ns)
 {
 	struct fingerprint seen;
+	bool kept;
 
 	if (!look(memory, subject, &seen))
 		return false;
 	seen.window_ns = window_ns;
 	g_mutex_lock(&fingerprints->mutex);
-	remember(fingerprints, &seen);
+	kept = remember(fingerprints, &seen);
 	g_mutex_unlock(&fingerprints->mutex);
-	return true;
+	return kept;
 }
 
 bool fingerprints_match(struct fingerprints *fingerprints, const struct memory *memory,
@@ -244,12 +257,22 @@ bool fingerprints_match(struct fingerprints *fingerprints, const struct memory *
 		if (window_ns)
 			*window_ns = known->window_ns;
 	} else if (take_missing) {
-		remember(fingerprints, &now);
+		same = remember(fingerprints, &now);
 		if (window_ns)
 			*window_ns = 0;
 	}
 	g_mutex_unlock(&fingerprints->mutex);
 	return same;
+}
+
+uint64_t fingerprints_refused(struct fingerprints *fingerprints)
+{
+	uint64_t refused;
+
+	g_mutex_lock(&fingerprints->mutex);
+	refused = fingerprints->refused;
+	g_mutex_unlock(&fingerprints->mutex);
+	return refused;
 }
 
 static gboolean is_forgotten(void *key, void *value, void *data)

@@ -16,7 +16,8 @@
 
 struct fingerprints;
 
-struct fingerprints *fingerprints_new(void);
+/* Room for @most blocks. */
+struct fingerprints *fingerprints_new(uint32_t most);
 void fingerprints_free(struct fingerprints *fingerprints);
 
 struct fingerprint_subject {
@@ -35,7 +36,7 @@ bool fingerprints_is_as_born(struct fingerprints *fingerprints, const struct mem
  * Takes the fingerprint of a block, and remembers @window_ns with it: what the burst saw in which
  * it was born (governor.h, burst_handler), or 0. malloc: glibc's chunk header (malloc/malloc.c,
  * struct malloc_chunk, 2.26 to 2.41) is part of it. Any thread may call. Reads the target's memory;
- * false where that fails or the block is seen to be free.
+ * false where that fails, the block is seen to be free or there is no room.
  */
 bool fingerprints_take(struct fingerprints *fingerprints, const struct memory *memory,
 		       const struct fingerprint_subject *subject, double window_ns);
@@ -48,6 +49,9 @@ bool fingerprints_take(struct fingerprints *fingerprints, const struct memory *m
 bool fingerprints_match(struct fingerprints *fingerprints, const struct memory *memory,
 			const struct fingerprint_subject *subject, bool take_missing,
 			double *window_ns);
+
+/* How many fingerprints were not kept so far, for lack of room. */
+uint64_t fingerprints_refused(struct fingerprints *fingerprints);
 
 /* Forgets the blocks that were neither taken nor asked for since the last call but one. */
 void fingerprints_sweep(struct fingerprints *fingerprints);

@@ -31,14 +31,14 @@ struct sampling {
 };
 
 struct sampling *sampling_new(struct governor *governor, const struct memory *memory, bool is_glibc,
-			      uint64_t now_ns)
+			      uint32_t most, uint64_t now_ns)
 {
 	struct sampling *sampling = g_new0(struct sampling, 1);
 
 	sampling->governor = governor;
 	sampling->memory = memory;
 	sampling->is_glibc = is_glibc;
-	sampling->fingerprints = fingerprints_new();
+	sampling->fingerprints = fingerprints_new(most);
 	sampling->began_ns = sampling->looked_ns = now_ns;
 	for (int family = 0; family < FAMILY_COUNT; family++)
 		sampling->epochs[family] = epochs_new(now_ns);
@@ -181,6 +181,7 @@ void sampling_finish(struct sampling *sampling, struct snapshot *snapshot)
 	snapshot->cells = cells_sum(sampling->cells);
 	g_clear_pointer(&sampling->cells, cells_free);
 	fingerprints_sweep(sampling->fingerprints);
+	snapshot->lost[LOST_LIVE_FULL] += fingerprints_refused(sampling->fingerprints);
 	snapshot->malloc_own_share = sampling->observed[FAMILY_MALLOC].own_share;
 	for (int family = 0; family < FAMILY_COUNT; family++) {
 		const struct observation *observed = &sampling->observed[family];

@@ -17,9 +17,10 @@
 
 struct sampling;
 
-/* @governor and @memory are borrowed. @is_glibc: malloc is glibc's, whose chunks can be read. */
+/* @governor and @memory are borrowed. @is_glibc: malloc is glibc's, whose chunks can be read.
+ * @most: fingerprints that there is room for; what is lost beyond counts as LOST_LIVE_FULL. */
 struct sampling *sampling_new(struct governor *governor, const struct memory *memory, bool is_glibc,
-			      uint64_t now_ns);
+			      uint32_t most, uint64_t now_ns);
 void sampling_free(struct sampling *sampling);
 
 /* A burst_handler (governor.h): takes the fingerprints of what may be survivors. @context is the
