@@ -82,7 +82,8 @@ def test_exact_counts_are_exact_though_the_heap_is_sampled(heap):
     with pyleak.attach(heap, "--max-memory", "%dM" % LIMIT, "--native", "off") as tracer:
         filled = heap.ask("fill", "8")
         mine = [heap.script, heap.line("fill")]
-        report = tracer.wait_for_report(lambda each: each["totals"]["outstanding_blocks"] >= filled["blocks"])
+        report = tracer.wait_for_report(
+            lambda each: each.by_line(mine[0]).get(mine[1], [0])[0] >= filled["blocks"])
         assert report["tracing"]["heap_fraction"] <= 0.5
         assert report.by_line(mine[0])[mine[1]] == [filled["blocks"], filled["blocks"] * filled["block_bytes"]]
         thinned = heap.ask("thin")
