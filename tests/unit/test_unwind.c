@@ -82,6 +82,7 @@ static __attribute__((noinline)) void take_deep(struct capture *capture)
 struct fixture {
 	struct process *process;
 	struct native_modules *modules;
+	uint64_t debug_bytes;
 	struct capture capture;
 };
 
@@ -102,7 +103,8 @@ static int set_up(void **state)
 	struct fixture *fixture = g_new0(struct fixture, 1);
 
 	fixture->process = process_open(getpid(), NULL);
-	fixture->modules = native_modules_new(fixture->process);
+	fixture->debug_bytes = 1 << 30;
+	fixture->modules = native_modules_new(fixture->process, &fixture->debug_bytes);
 	take_deep(&fixture->capture);
 	*state = fixture;
 	return 0;
@@ -278,6 +280,32 @@ static void no_code_has_no_name_and_no_rules(void **state)
 	assert_null(native_modules_rules(fixture->modules, UINT64_MAX));
 }
 
+/* This program carries its own DWARF. */
+static void source_lines_take_what_there_is_and_give_it_back(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t here = (uint64_t)(uintptr_t)source_lines_take_what_there_is_and_give_it_back;
+	uint64_t plenty = 1 << 30, little = 1000;
+	struct native_modules *rich = native_modules_new(fixture->process, &plenty);
+	struct native_modules *poor = native_modules_new(fixture->process, &little);
+	const struct native_name *name = native_modules_name(rich, here, true);
+
+	assert_string_equal(name->function, __func__);
+	assert_non_null(name->file);
+	assert_in_range(plenty, (1 << 30) - (64 << 20), (1 << 30) - 10000);
+	assert_int_equal(native_modules_without_room(rich), 0);
+	native_modules_free(rich);
+	assert_int_equal(plenty, 1 << 30);
+	for (int times = 0; times < 2; times++) {
+		name = native_modules_name(poor, here, true);
+		assert_string_equal(name->function, __func__);
+		assert_null(name->file);
+		assert_int_equal(native_modules_without_room(poor), 1);
+	}
+	assert_int_equal(little, 1000);
+	native_modules_free(poor);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +317,7 @@ int main(void)
 		cmocka_unit_test(a_damaged_stack_does_no_harm),
 		cmocka_unit_test(names_are_those_of_the_functions),
 		cmocka_unit_test(no_code_has_no_name_and_no_rules),
+		cmocka_unit_test(source_lines_take_what_there_is_and_give_it_back),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -15,9 +15,10 @@ struct targets {
 	const struct options *options;
 	double trap_ns;
 	double effort;
-	bool begun;		 /* the header has been written */
-	GPtrArray *items;	 /* of struct traced_process * */
-	GPtrArray *last_reports; /* of struct report *, on processes that have exited */
+	uint64_t debug_bytes_left; /* for targets that are, and will be */
+	bool begun;		   /* the header has been written */
+	GPtrArray *items;	   /* of struct traced_process * */
+	GPtrArray *last_reports;   /* of struct report *, on processes that have exited */
 };
 
 static void free_target(void *target)
@@ -39,6 +40,7 @@ struct targets *targets_new(struct kernel_side *kernel, const struct options *op
 	targets->options = options;
 	targets->trap_ns = trap_ns;
 	targets->effort = 1;
+	targets->debug_bytes_left = kernel_side_plan(kernel)->debug_bytes;
 	targets->items = g_ptr_array_new_with_free_func(free_target);
 	targets->last_reports = g_ptr_array_new();
 	return targets;
@@ -75,6 +77,7 @@ struct traced_process *targets_add(struct targets *targets, pid_t pid, pid_t par
 		.calm = options->whole_host ? HOST_CALM : 1,
 		.trap_ns = targets->trap_ns,
 		.native = options->native,
+		.debug_bytes_left = &targets->debug_bytes_left,
 		.parent_pid = parent,
 		.late = targets->begun,
 		.parent = targets_find(targets, parent),

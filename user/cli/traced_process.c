@@ -100,7 +100,8 @@ struct traced_process *traced_process_new(struct kernel_side *kernel, pid_t pid,
 		collector_set_governor(target->collector, target->governor);
 	}
 	target->names = names_new(target->process, target->interpreter);
-	names_set_native(target->names, options->native, traced_plan(target->traced)->interpreter);
+	names_set_native(target->names, options->native, traced_plan(target->traced)->interpreter,
+			 options->debug_bytes_left);
 	traced_shared(target->traced)->native_bytes = native_stack_bytes(options->native);
 	traced_shared(target->traced)->native_full = options->native == NATIVE_FULL;
 	target->sources = sources_new(target->process);
@@ -280,6 +281,11 @@ static void add_notes(struct traced_process *target, struct report *report, bool
 		g_ptr_array_add(
 			report->notes,
 			g_strdup_printf("memory mapped through %s is not seen", plan->unseen_mmap));
+	if (names_without_room(target->names))
+		g_ptr_array_add(report->notes,
+				g_strdup_printf("%u native libraries tell no source lines: their "
+						"debug information is too large for --max-memory",
+						names_without_room(target->names)));
 	if (target->interpreter->tracemalloc)
 		g_ptr_array_add(report->notes,
 				g_strdup("tracemalloc is running in the process: its own memory "

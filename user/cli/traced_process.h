@@ -28,6 +28,7 @@ struct traced_process_options {
 	bool late;	  /* reports must say who the process is: no header did */
 	const struct traced_process *parent; /* the process may be a fork of it; or NULL */
 	enum native_mode native;
+	uint64_t *debug_bytes_left; /* of all: module_file.h; borrowed */
 };
 
 /*

@@ -3,21 +3,20 @@
 #ifndef PYLEAK_SYMBOLIZE_MODULE_FILE_H
 #define PYLEAK_SYMBOLIZE_MODULE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <libelf.h>
 
 #include "proc/process.h"
 
-/* Of one process; copies of debug files stay in memory. */
-enum { MODULE_MAX_DEBUG_BYTES = 64 << 20 };
-
 struct module_file;
 
 /*
  * @first is the object's first mapping; of it and of @process nothing but the process is kept,
- * which must outlive the result. @debug_bytes_left is shared by all files of the process and must
- * outlive it too.
+ * which must outlive the result. @debug_bytes_left is what memory there still is for debug
+ * information, of all processes; it must outlive the result too. What a file takes of it, it gives
+ * back when it is freed.
  */
 struct module_file *module_file_new(const struct process *process, const struct mapping *first,
 				    uint64_t *debug_bytes_left);
@@ -33,6 +32,15 @@ uint64_t module_file_size(const struct module_file *file);    /* bytes; 0 before
  * memory stays owned by @file, so this is done once.
  */
 int module_file_open(struct module_file *file, Elf **elf);
+
+/*
+ * Whether the source lines of @elf, which was opened from it, may be asked for: they come from
+ * DWARF that is read whole and kept. True where there is room for that, now or at the first
+ * question; also where the file itself has no DWARF.
+ */
+bool module_file_has_room_for_lines(struct module_file *file, Elf *elf);
+/* Whether the answer was no. */
+bool module_file_lacks_room(const struct module_file *file);
 
 /*
  * A descriptor of a copy of the separate debug file, found under the process's root: see

@@ -55,11 +55,19 @@ struct names *names_new(const struct process *process, const struct interpreter 
 	return names;
 }
 
-void names_set_native(struct names *names, enum native_mode mode, struct address_range interpreter)
+void names_set_native(struct names *names, enum native_mode mode, struct address_range interpreter,
+		      uint64_t *debug_bytes_left)
 {
 	native_free(names->native);
-	names->native = mode == NATIVE_OFF ? NULL : native_new(names->process, interpreter);
+	names->native = mode == NATIVE_OFF
+				? NULL
+				: native_new(names->process, interpreter, debug_bytes_left);
 	names->mode = mode;
+}
+
+uint32_t names_without_room(const struct names *names)
+{
+	return names->native ? native_without_room(names->native) : 0;
 }
 
 void names_add_piece(struct names *names, const struct stack_piece *piece)

@@ -24,8 +24,12 @@ struct names;
 struct names *names_new(const struct process *process, const struct interpreter *interpreter);
 void names_free(struct names *names);
 
-/* From now on stacks have native frames by @mode. @interpreter: where its code is. */
-void names_set_native(struct names *names, enum native_mode mode, struct address_range interpreter);
+/* From now on stacks have native frames by @mode. @interpreter: where its code is.
+ * @debug_bytes_left: native_new(). */
+void names_set_native(struct names *names, enum native_mode mode, struct address_range interpreter,
+		      uint64_t *debug_bytes_left);
+/* How many files of native code tell no source lines for lack of room. */
+uint32_t names_without_room(const struct names *names);
 /* A part of the native stack of a context that is about to come. Copied. */
 void names_add_piece(struct names *names, const struct stack_piece *piece);
 

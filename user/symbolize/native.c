@@ -63,14 +63,20 @@ static void free_pieces(void *pieces)
 	g_ptr_array_unref(pieces);
 }
 
-struct native *native_new(const struct process *process, struct address_range interpreter)
+struct native *native_new(const struct process *process, struct address_range interpreter,
+			  uint64_t *debug_bytes_left)
 {
 	struct native *native = g_new0(struct native, 1);
 
-	native->modules = native_modules_new(process);
+	native->modules = native_modules_new(process, debug_bytes_left);
 	native->interpreter = interpreter;
 	native->pieces = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, free_pieces);
 	return native;
+}
+
+uint32_t native_without_room(const struct native *native)
+{
+	return native_modules_without_room(native->modules);
 }
 
 void native_free(struct native *native)

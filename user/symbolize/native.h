@@ -18,8 +18,11 @@
 
 struct native;
 
-/* @process is borrowed and must outlive the result. @interpreter: where its code is. */
-struct native *native_new(const struct process *process, struct address_range interpreter);
+/* @process and @debug_bytes_left (module_file.h) are borrowed and must outlive the result.
+ * @interpreter: where its code is. */
+struct native *native_new(const struct process *process, struct address_range interpreter,
+			  uint64_t *debug_bytes_left);
+uint32_t native_without_room(const struct native *native); /* native_modules.h */
 void native_free(struct native *native);
 
 /* Of the stack that is copied: what unwinding may need. */

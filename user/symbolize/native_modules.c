@@ -22,11 +22,11 @@ struct native_modules {
 	const struct process *process;
 	Dwfl *dwfl;
 	struct maps *maps;
-	GPtrArray *files; /* of struct module_file *, those that are reported */
-	GArray *objects;  /* of struct object, by address */
-	uint64_t debug_bytes_left;
-	GHashTable *rules; /* pc to Dwarf_Frame *, NULL: none */
-	GHashTable *names; /* pc and exact to struct native_name * */
+	GPtrArray *files;	    /* of struct module_file *, those that are reported */
+	GArray *objects;	    /* of struct object, by address */
+	uint64_t *debug_bytes_left; /* borrowed */
+	GHashTable *rules;	    /* pc to Dwarf_Frame *, NULL: none */
+	GHashTable *names;	    /* pc and exact to struct native_name * */
 };
 
 static int find_elf(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base,
@@ -77,7 +77,7 @@ static void file_free(void *file)
 	module_file_free(file);
 }
 
-struct native_modules *native_modules_new(const struct process *process)
+struct native_modules *native_modules_new(const struct process *process, uint64_t *debug_bytes_left)
 {
 	struct native_modules *modules = g_new0(struct native_modules, 1);
 
@@ -85,7 +85,7 @@ struct native_modules *native_modules_new(const struct process *process)
 	modules->dwfl = dwfl_begin(&callbacks);
 	modules->files = g_ptr_array_new_with_free_func(file_free);
 	modules->objects = g_array_new(false, false, sizeof(struct object));
-	modules->debug_bytes_left = MODULE_MAX_DEBUG_BYTES;
+	modules->debug_bytes_left = debug_bytes_left;
 	modules->rules = g_hash_table_new_full(hash_key, g_int64_equal, g_free, free);
 	modules->names = g_hash_table_new_full(hash_key, g_int64_equal, g_free, g_free);
 	native_modules_refresh(modules);
@@ -175,7 +175,7 @@ static void report_object(struct native_modules *modules, const struct mapping *
 	dwfl_module_info(module, &data, NULL, NULL, NULL, NULL, NULL, NULL);
 	if (*data)
 		return;
-	file = module_file_new(modules->process, first, &modules->debug_bytes_left);
+	file = module_file_new(modules->process, first, modules->debug_bytes_left);
 	g_ptr_array_add(modules->files, file);
 	*data = file;
 }
@@ -307,10 +307,11 @@ static struct native_name *find_name(struct native_modules *modules, uint64_t pc
 {
 	struct native_name *name = g_new0(struct native_name, 1);
 	Dwfl_Module *module = find_module(modules, pc - !exact);
-	const struct module_file *file;
+	struct module_file *file;
 	const char *symbol;
 	GElf_Addr bias = 0;
 	void **data;
+	Elf *elf;
 
 	name->module = g_intern_static_string("[anonymous]");
 	name->offset = pc;
@@ -319,7 +320,8 @@ static struct native_name *find_name(struct native_modules *modules, uint64_t pc
 	dwfl_module_info(module, &data, NULL, NULL, NULL, NULL, NULL, NULL);
 	file = *data;
 	name->module = module_file_name(file);
-	if (!dwfl_module_getelf(module, &bias)) {
+	elf = dwfl_module_getelf(module, &bias);
+	if (!elf) {
 		name->offset = pc - module_file_start(file);
 		return name;
 	}
@@ -327,7 +329,7 @@ static struct native_name *find_name(struct native_modules *modules, uint64_t pc
 	symbol = symbol_at(module, pc - !exact);
 	if (symbol)
 		name->function = demangle(symbol);
-	if (module_file_size(file) <= MAX_LINES_FILE)
+	if (module_file_size(file) <= MAX_LINES_FILE && module_file_has_room_for_lines(file, elf))
 		find_line(module, pc - !exact, name);
 	return name;
 }
@@ -343,4 +345,13 @@ const struct native_name *native_modules_name(struct native_modules *modules, ui
 		g_hash_table_insert(modules->names, key_new(key), name);
 	}
 	return name;
+}
+
+uint32_t native_modules_without_room(const struct native_modules *modules)
+{
+	uint32_t count = 0;
+
+	for (guint i = 0; i < modules->files->len; i++)
+		count += module_file_lacks_room(modules->files->pdata[i]);
+	return count;
 }

@@ -15,8 +15,14 @@
 
 struct native_modules;
 
-/* @process is borrowed and must outlive the result. Reads its mappings. */
-struct native_modules *native_modules_new(const struct process *process);
+/*
+ * @process is borrowed and must outlive the result, as must @debug_bytes_left: module_file.h. Reads
+ * its mappings.
+ */
+struct native_modules *native_modules_new(const struct process *process,
+					  uint64_t *debug_bytes_left);
+/* How many files tell no source lines for lack of room. */
+uint32_t native_modules_without_room(const struct native_modules *modules);
 void native_modules_free(struct native_modules *modules);
 
 /* Looks whether the mappings have changed. Of code that is gone, rules and names are forgotten. */

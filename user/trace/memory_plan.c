@@ -17,6 +17,7 @@ enum {
 	PROCESS_BYTES = 3 << 19,
 	SMALL_EVENT_BYTES = 4 << 20,
 	EVENT_BYTES = 16 << 20,
+	MOST_DEBUG_BYTES = 64 << 20,
 };
 
 /* From here on a larger ring buffer is no large part of all. */
@@ -63,11 +64,12 @@ void memory_plan_make(struct memory_plan *plan, uint64_t max_memory, bool sample
 	plan->live_blocks = blocks_within(bytes / 2, beside);
 	if (sampled)
 		plan->live_blocks = MIN(plan->live_blocks, SAMPLED_BLOCKS);
-	/* An eighth, and what the others leave. */
+	/* An eighth, and what the others leave, for heaps and for debug information. */
 	bytes -= (uint64_t)plan->contexts * CONTEXT_BYTES;
 	bytes -= MIN(bytes, memory_plan_live_bytes(plan->live_blocks, plan->live_blocks) +
 				    plan->live_blocks * beside);
-	plan->heap_bytes = bytes;
+	plan->debug_bytes = MIN(bytes / 2, MOST_DEBUG_BYTES);
+	plan->heap_bytes = bytes - plan->debug_bytes;
 }
 
 uint64_t memory_plan_heap_bytes(const struct memory_plan *plan, uint32_t targets)

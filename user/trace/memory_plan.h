@@ -11,6 +11,7 @@ struct memory_plan {
 	uint32_t contexts;    /* of all targets */
 	uint32_t event_bytes; /* of the ring buffer: a power of two */
 	uint64_t heap_bytes;  /* for what is remembered of the heaps of all targets (collect/) */
+	uint64_t debug_bytes; /* for debug information of native code (symbolize/) */
 };
 
 /*
