@@ -282,10 +282,12 @@ static void add_notes(struct traced_process *target, struct report *report, bool
 			report->notes,
 			g_strdup_printf("memory mapped through %s is not seen", plan->unseen_mmap));
 	if (names_without_room(target->names))
-		g_ptr_array_add(report->notes,
-				g_strdup_printf("%u native libraries tell no source lines: their "
-						"debug information is too large for --max-memory",
-						names_without_room(target->names)));
+		g_ptr_array_add(
+			report->notes,
+			g_strdup_printf("debug information of native code is left out for "
+					"--max-memory: of %u %s",
+					names_without_room(target->names),
+					names_without_room(target->names) == 1 ? "file" : "files"));
 	if (target->interpreter->tracemalloc)
 		g_ptr_array_add(report->notes,
 				g_strdup("tracemalloc is running in the process: its own memory "

@@ -53,9 +53,12 @@ int debug_file_copy(const char *path, uint64_t most, uint64_t *size)
 
 	if (from < 0)
 		return -1;
-	if (!fstat(from, &status) && S_ISREG(status.st_mode) && status.st_size > 0 &&
-	    (uint64_t)status.st_size <= most)
-		to = memfd_create("pyleak-debug-file", MFD_CLOEXEC);
+	if (!fstat(from, &status) && S_ISREG(status.st_mode) && status.st_size > 0) {
+		if ((uint64_t)status.st_size <= most)
+			to = memfd_create("pyleak-debug-file", MFD_CLOEXEC);
+		else
+			*size = status.st_size;
+	}
 	if (to >= 0 && !copy_all(to, from, status.st_size)) {
 		close(to);
 		to = -1;

@@ -23,7 +23,7 @@ GPtrArray *debug_file_candidates(const char *file, const uint8_t *build_id, size
 /*
  * A private copy in memory of the regular file at @path (as pyleak can open it), which nobody can
  * cut short while it is mapped. A file descriptor to close(), or -1: no such file, no regular one,
- * or larger than @most bytes.
+ * or larger than @most bytes, which alone sets @size then.
  */
 int debug_file_copy(const char *path, uint64_t most, uint64_t *size);
 

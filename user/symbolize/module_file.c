@@ -145,7 +145,8 @@ bool module_file_has_room_for_lines(struct module_file *file, Elf *elf)
 	if (file->lines != LINES_UNKNOWN)
 		return file->lines == LINES_READ;
 	bytes = MIN(dwarf_bytes(elf), file->size) * DWARF_GROWS;
-	file->lines = bytes > *file->debug_bytes_left ? LINES_REFUSED : LINES_READ;
+	/* Half at most: one large library, the interpreter mostly, must not keep others out. */
+	file->lines = bytes > *file->debug_bytes_left / 2 ? LINES_REFUSED : LINES_READ;
 	if (file->lines == LINES_READ)
 		take_debug_bytes(file, bytes);
 	return file->lines == LINES_READ;
@@ -189,9 +190,11 @@ int module_file_open_debug(struct module_file *file, const uint8_t *build_id, si
 
 	for (guint i = 0; i < paths->len; i++) {
 		g_autofree char *path = process_root_path(file->process, paths->pdata[i]);
-		uint64_t size;
+		uint64_t size = 0;
 		int fd = debug_file_copy(path, *file->debug_bytes_left, &size);
 
+		if (fd < 0 && size)
+			file->lines = LINES_REFUSED;
 		if (fd < 0)
 			continue;
 		if (build_id_size ? has_build_id(fd, build_id, build_id_size) : has_crc(fd, crc)) {
