@@ -166,7 +166,8 @@ struct target {
 	__u64 latest_block;
 	__u64 timed_events, timed_ns; /* one event in PYLEAK_TIMED_EVERY: run time of the program */
 	__u64 events[FAMILY_COUNT];   /* that counted */
-	__u64 idle_traps; /* of families that were not armed: while a window opens or closes */
+	/* While the family was not armed, because a window was opening or closing. */
+	__u64 idle_traps[FAMILY_COUNT];
 	/*
 	 * What may still be spent on each family, filled up by user space; an event costs
 	 * @event_cost_ns. A family that has nothing left is disarmed at once, here, before user

@@ -48,6 +48,8 @@ static long identify_step(__u64 step, struct identify *identify)
 static __always_inline void charge_sending(struct event *event, __u32 family, __u64 ns)
 {
 	event->began_ns += ns;
+	if (ns > MOST_SENDING_NS)
+		ns = MOST_SENDING_NS;
 	if (family >= FAMILY_COUNT)
 		return;
 	__sync_fetch_and_add(&event->target->sent_ns[family], ns);

@@ -66,7 +66,7 @@ static __always_inline bool event_begin(struct event *event, struct pt_regs *reg
 		thread->tstate = 0;
 	}
 	if (!(target->armed & (1u << family))) {
-		__sync_fetch_and_add(&target->idle_traps, 1);
+		__sync_fetch_and_add(&target->idle_traps[family], 1);
 		return false;
 	}
 	spend(target, family, target->event_cost_ns);
@@ -86,11 +86,16 @@ static __always_inline __u32 event_born(const struct event *event)
 	return PYLEAK_BORN(event->began_ns);
 }
 
+/* Longer than a program runs: something else had the processor meanwhile. */
+enum { MOST_EVENT_NS = 50000, MOST_SENDING_NS = 500000 };
+
 static __always_inline void event_end(struct event *event)
 {
+	__u64 ns = bpf_ktime_get_ns() - event->began_ns;
+
 	if (!event->timed)
 		return;
-	__sync_fetch_and_add(&event->target->timed_ns, bpf_ktime_get_ns() - event->began_ns);
+	__sync_fetch_and_add(&event->target->timed_ns, ns < MOST_EVENT_NS ? ns : MOST_EVENT_NS);
 	__sync_fetch_and_add(&event->target->timed_events, 1);
 }
 

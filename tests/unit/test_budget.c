@@ -58,6 +58,21 @@ static void empty_buckets_share_all_there_is(void **state)
 	assert_true(added[FAMILY_MMAP] > 0);
 }
 
+static void what_is_owed_is_paid_back_soon(void **state)
+{
+	struct budget budget = two_percent();
+	int64_t left[FAMILY_COUNT], added[FAMILY_COUNT];
+
+	(void)state;
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		left[family] = (int64_t)budget_least_ns(&budget);
+	/* Alone or not, a family that grows is out of debt in 5 seconds. */
+	budget_set_growth(&budget, 0, 5e6);
+	budget_fill(&budget, BEGAN + 5000000000, left, ALL, added);
+	assert_true(left[FAMILY_MALLOC] + added[FAMILY_MALLOC] > 0);
+	assert_true(left[FAMILY_MALLOC] < 0);
+}
+
 static void more_goes_where_memory_grows(void **state)
 {
 	const int64_t left[FAMILY_COUNT] = { 0 };
@@ -235,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_saturated_host_gets_half_of_it),
 		cmocka_unit_test(less_is_given_out_than_the_user_allows),
+		cmocka_unit_test(what_is_owed_is_paid_back_soon),
 		cmocka_unit_test(more_goes_where_memory_grows),
 		cmocka_unit_test(empty_buckets_share_all_there_is),
 		cmocka_unit_test(the_same_time_is_given_out_once),

@@ -18,10 +18,10 @@ double cost_of_events(const struct cost *cost, const struct target *record)
 {
 	double program_ns =
 		record->timed_events ? (double)record->timed_ns / record->timed_events : 0;
-	uint64_t events = record->idle_traps, sent_ns = 0;
+	uint64_t events = 0, sent_ns = 0;
 
 	for (int family = 0; family < FAMILY_COUNT; family++) {
-		events += record->events[family];
+		events += record->events[family] + record->idle_traps[family];
 		sent_ns += record->sent_ns[family];
 	}
 	return events * (cost->trap_ns + program_ns) + sent_ns;

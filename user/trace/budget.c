@@ -31,6 +31,11 @@ double budget_spare_ns(const struct budget *budget)
 	return budget->share * (1 / MARGIN - 1) * 10e9;
 }
 
+double budget_least_ns(const struct budget *budget)
+{
+	return -budget->cap_ns;
+}
+
 void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint64_t now_ns)
 {
 	budget_set_overhead(budget, overhead_pct);

@@ -26,6 +26,12 @@ void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint
 /* What the margin leaves of 10 seconds' allowance: it may be spent once without going over that. */
 double budget_spare_ns(const struct budget *budget);
 
+/*
+ * What a bucket may hold at least: it goes no further below nothing than it may go above. Costs are
+ * estimates, which on a crowded host can be far too high, and what is owed keeps windows closed.
+ */
+double budget_least_ns(const struct budget *budget);
+
 /* Another allowance from now on. */
 void budget_set_overhead(struct budget *budget, double overhead_pct);
 

@@ -8,7 +8,7 @@
 #include "trace/kernel_side.h"
 
 /*
- * The cost of one probe on an emulated instruction with an empty program, in ns. Takes about 10 ms,
+ * The cost of one probe on an emulated instruction with an empty program, in ns. Takes about 30 ms,
  * most of it attaching. False and @error when probes cannot be attached.
  */
 bool calibrate_trap(const struct kernel_side *kernel, double *trap_ns, GError **error);

@@ -256,6 +256,7 @@ struct governor *governor_new(struct traced *traced, const struct governor_optio
 	struct governor *governor = g_new0(struct governor, 1);
 
 	governor->windows.traced = traced;
+	governor->windows.budget = &governor->budget;
 	governor->windows.options = *options;
 	governor->random = g_rand_new();
 	g_mutex_init(&governor->windows.mutex);

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trace/budget.h"
 #include "trace/burst.h"
 
 /* First guesses, replaced by what is measured: how long arming takes, and until the last breakpoint
@@ -75,12 +76,19 @@ double window_bucket(const struct window *window)
 	return __atomic_load_n(&record(window)->budget_ns[window->family], __ATOMIC_RELAXED);
 }
 
-/* Takes from the bucket what the kernel side does not: traps that do not count. */
+/*
+ * Takes from the bucket what the kernel side does not: traps that do not count. No further below
+ * nothing than a bucket holds: on a busy host estimates of cost can be far too high.
+ */
 static void charge(struct window *window, double ns)
 {
-	__atomic_fetch_sub(&record(window)->budget_ns[window->family], (int64_t)ns,
-			   __ATOMIC_RELAXED);
+	__s64 *bucket = &record(window)->budget_ns[window->family];
+	double least = budget_least_ns(window->common->budget);
+	double left = __atomic_sub_fetch(bucket, (int64_t)ns, __ATOMIC_RELAXED);
+
 	window->common->spent_ns += ns;
+	if (left < least)
+		__atomic_fetch_add(bucket, (int64_t)(least - left), __ATOMIC_RELAXED);
 }
 
 static double burst_ns(const struct windows *common)
@@ -170,8 +178,7 @@ void window_account(struct window *window)
 /*
  * Charges for @traps that did not count, while sites were armed or removed, and for half of what
  * the sites themselves cost: the other half comes at the other end. That is at most the @took ns
- * that it lasted. Traps that do not count are known for all families together: where two change at
- * once both pay, which errs on the target's side.
+ * that it lasted.
  */
 static void charge_change(struct window *window, uint64_t traps, double took)
 {
@@ -202,7 +209,7 @@ bool window_open(struct window *window)
 	g_mutex_unlock(&common->mutex);
 	traced_warm_up(common->traced, window->family);
 	window->opened_ns = now_ns();
-	idle = target->idle_traps;
+	idle = target->idle_traps[window->family];
 	armed = traced_arm(common->traced, 1u << window->family, window->fraction, NULL);
 	g_mutex_lock(&common->mutex);
 	took = now_ns() - window->opened_ns;
@@ -212,7 +219,7 @@ bool window_open(struct window *window)
 		return false;
 	}
 	window->arming_ns = (window->arming_ns + took / window->fraction) / 2;
-	charge_change(window, target->idle_traps - idle, took);
+	charge_change(window, target->idle_traps[window->family] - idle, took);
 	window->open = true;
 	window->burst = true;
 	window->seen.windows++;
@@ -306,7 +313,7 @@ void window_close(struct window *window)
 	struct windows *common = window->common;
 	struct kernel_side *kernel = traced_kernel(common->traced);
 	struct target *target = record(window);
-	uint64_t idle = target->idle_traps, began = now_ns();
+	uint64_t idle = target->idle_traps[window->family], began = now_ns();
 	uint32_t births, kept = 0;
 	double window_ns = 0;
 	GThread *remover;
@@ -334,7 +341,7 @@ void window_close(struct window *window)
 	target->birth_log[window->family] = 0;
 	kernel_side_release_birth_log(kernel, window->log);
 	g_mutex_lock(&common->mutex);
-	charge_change(window, target->idle_traps - idle, now_ns() - began);
+	charge_change(window, target->idle_traps[window->family] - idle, now_ns() - began);
 }
 
 /*

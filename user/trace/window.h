@@ -21,7 +21,8 @@ struct windows {
 	GMutex mutex;
 	burst_handler handler; /* may be NULL */
 	void *handler_context;
-	double spent_ns; /* what tracing has cost the target */
+	double spent_ns;	     /* what tracing has cost the target */
+	const struct budget *budget; /* borrowed */
 };
 
 enum { WINDOW_PREPARE_NS = 10000000 };
