@@ -91,10 +91,11 @@ enum { MOST_EVENT_NS = 50000, MOST_SENDING_NS = 500000 };
 
 static __always_inline void event_end(struct event *event)
 {
-	__u64 ns = bpf_ktime_get_ns() - event->began_ns;
+	__u64 ns;
 
 	if (!event->timed)
 		return;
+	ns = bpf_ktime_get_ns() - event->began_ns;
 	__sync_fetch_and_add(&event->target->timed_ns, ns < MOST_EVENT_NS ? ns : MOST_EVENT_NS);
 	__sync_fetch_and_add(&event->target->timed_events, 1);
 }
