@@ -14,7 +14,8 @@
  * PYTHON.md's sites. */
 void own_function(void);
 
-/* Where a probe of it goes. False when /proc/self/maps does not tell. */
+/* Where a probe of it goes; looked up once. Any thread may call. False when /proc/self/maps does
+ * not tell. */
 bool own_function_probe(struct uprobe *probe);
 
 #endif
