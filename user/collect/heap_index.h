@@ -59,9 +59,9 @@ const struct pools_totals *heap_index_totals(const struct heap_index *index);
 /*
  * The age of a place: for how long, in units that the caller chooses, every index has found it
  * handed out, be it to one block or to several in turn.
- *
- * Everything in @index has lived before anything was counted.
  */
+
+/* Everything in @index has lived before anything was counted. */
 void heap_index_set_baseline(struct heap_index *index);
 
 /*
