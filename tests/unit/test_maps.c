@@ -122,17 +122,26 @@ static void malformed_lines_are_skipped(void **state)
 	assert_null(maps_find(empty, 0x5000));
 }
 
-/* The file is read in pieces: a mapping that grows between two of them turns up again. */
-static void a_mapping_that_overlaps_the_one_before_is_skipped(void **state)
+/*
+ * The file is read in pieces: where the gap between two mappings is filled meanwhile, all three
+ * turn up as one, and what was behind the gap only so. It was dropped once, with every pool in it.
+ */
+static void what_follows_a_mapping_that_has_grown_is_kept(void **state)
 {
 	(void)state;
 	g_autoptr(maps) maps = maps_parse("1000-3000 rw-p 00000000 00:00 0 \n"
-					  "1000-4000 rw-p 00000000 00:00 0 \n"
-					  "2000-5000 rw-p 00000000 00:00 0 \n"
-					  "4000-5000 rw-p 00000000 00:00 0 \n");
+					  "1000-9000 rw-p 00000000 00:00 0 \n"
+					  "2000-8000 rw-p 00000000 00:00 0 \n"
+					  "a000-c000 r-xp 00003000 fe:00 7 /bin/x\n"
+					  "a000-e000 r-xp 00003000 fe:00 7 /bin/x\n");
 
-	assert_int_equal(maps->count, 2);
-	assert_int_equal(maps->items[1].start, 0x4000);
+	assert_int_equal(maps->count, 4);
+	assert_int_equal(maps->items[1].start, 0x3000);
+	assert_int_equal(maps->items[1].end, 0x9000);
+	assert_true(mapping_is_anonymous_heap(&maps->items[1]));
+	assert_int_equal(maps->items[3].start, 0xc000);
+	assert_int_equal(maps->items[3].end, 0xe000);
+	assert_int_equal(maps->items[3].offset, 0x5000);
 }
 
 static void damaged_text_never_breaks_the_order(void **state)
@@ -204,7 +213,7 @@ int main(void)
 		cmocka_unit_test(heaps_are_private_anonymous_and_writable),
 		cmocka_unit_test(an_address_is_found_in_its_mapping_only),
 		cmocka_unit_test(malformed_lines_are_skipped),
-		cmocka_unit_test(a_mapping_that_overlaps_the_one_before_is_skipped),
+		cmocka_unit_test(what_follows_a_mapping_that_has_grown_is_kept),
 		cmocka_unit_test(damaged_text_never_breaks_the_order),
 		cmocka_unit_test(our_own_mappings_are_read),
 		cmocka_unit_test(a_process_that_is_gone_or_a_zombie_is_no_target),

@@ -78,6 +78,23 @@ static bool parse_line(const char *line, const char *end, struct mapping *mappin
 	return true;
 }
 
+/*
+ * The file is read in pieces while the process runs: where two mappings become one between two of
+ * them, what follows the first comes with the first's addresses once more. What of @mapping lies
+ * below @lowest is known; false when that is all of it.
+ */
+static bool keep_behind(struct mapping *mapping, uint64_t lowest)
+{
+	if (mapping->end <= lowest)
+		return false;
+	if (mapping->start >= lowest)
+		return true;
+	if (mapping->inode)
+		mapping->offset += lowest - mapping->start;
+	mapping->start = lowest;
+	return true;
+}
+
 struct maps *maps_parse(const char *text)
 {
 	GArray *items = g_array_new(false, false, sizeof(struct mapping));
@@ -87,9 +104,7 @@ struct maps *maps_parse(const char *text)
 		const char *end = strchrnul(line, '\n');
 		struct mapping mapping = { 0 };
 		if (parse_line(line, end, &mapping)) {
-			/* The file is read in pieces while the process runs: a mapping may turn up
-			 * twice, or changed. */
-			if (mapping.start >= lowest) {
+			if (keep_behind(&mapping, lowest)) {
 				lowest = mapping.end;
 				g_array_append_val(items, mapping);
 			} else {
