@@ -97,7 +97,7 @@ static uint32_t covered(const struct heap_index *index)
 	uint32_t pools = 0;
 
 	for (uint32_t pool = 0; pool < POOLS; pool++)
-		pools += heap_index_covers(index, block_address(pool, 3));
+		pools += heap_index_has_pool(index, block_address(pool, 3));
 	return pools;
 }
 
@@ -136,7 +136,7 @@ static void a_small_limit_halves_the_sample_until_it_fits(void **state)
 	for (uint32_t pool = 0; pool < POOLS; pool++) {
 		assert_true(heap_index_is_live(all, block_address(pool, 7)));
 		assert_int_equal(heap_index_is_live(some, block_address(pool, 7)),
-				 heap_index_covers(some, block_address(pool, 7)));
+				 heap_index_has_pool(some, block_address(pool, 7)));
 	}
 	heap_index_free(all);
 	heap_index_free(some);
@@ -175,7 +175,7 @@ static void a_smaller_sample_is_part_of_the_larger_and_never_grows(void **state)
 		level = heap_index_level(index);
 		assert_int_equal(count_new(index), 0);
 		for (uint32_t pool = 0; pool < POOLS; pool++) {
-			bool now = heap_index_covers(index, block_address(pool, 0));
+			bool now = heap_index_has_pool(index, block_address(pool, 0));
 
 			assert_true(before[pool] || !now);
 			before[pool] = now;
@@ -226,7 +226,7 @@ static void what_dies_meanwhile_is_estimated(void **state)
 	/* Exact but for how many of the 800 pools the sample happens to have. */
 	covered_before = 0;
 	for (uint32_t pool = 0; pool < 800; pool++)
-		covered_before += heap_index_covers(index, block_address(pool, 0));
+		covered_before += heap_index_has_pool(index, block_address(pool, 0));
 	assert_int_equal(count_new(index), 10 * covered_before * (1 << heap_index_level(index)));
 	assert_in_range(count_new(index), 5000, 11000);
 	heap_index_free(index);

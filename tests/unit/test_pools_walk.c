@@ -209,13 +209,14 @@ static void a_pool_that_moves_is_read_again(void **state)
 	struct moving_memory memory = { .base.read = moving_read, .torn = 2 };
 	struct pool pool;
 
-	assert_true(pool_read(&memory.base, &wide, BASE, &pool));
+	assert_int_equal(pool_read(&memory.base, &wide, BASE, &pool), POOL_READ);
 	assert_int_equal(memory.reads, 3);
 	assert_int_equal(live_count(&pool), 10);
 	memory = (struct moving_memory){ .base.read = moving_read, .torn = UINT32_MAX };
-	assert_false(pool_read(&memory.base, &wide, BASE, &pool)); /* and not for ever */
-	assert_false(pool_read(&memory.base, &wide, BASE + 8, &pool));
-	assert_false(pool_read(&memory.base, &wide, BASE + WIDE, &pool));
+	assert_int_equal(pool_read(&memory.base, &wide, BASE, &pool),
+			 POOL_BUSY); /* and not for ever */
+	assert_int_equal(pool_read(&memory.base, &wide, BASE + 8, &pool), POOL_NOT_THERE);
+	assert_int_equal(pool_read(&memory.base, &wide, BASE + WIDE, &pool), POOL_NOT_THERE);
 }
 
 /* Keeps 60,000 tuples with a string each, having freed every third, and says how many blocks the

@@ -32,7 +32,7 @@ static void visit_unmarked(void *data, uint64_t address, uint32_t block_size)
 		return;
 	}
 	if (search->pool.address != pool &&
-	    !pool_read(search->memory, search->geometry, pool, &search->pool)) {
+	    pool_read(search->memory, search->geometry, pool, &search->pool) != POOL_READ) {
 		search->pool.address = 0;
 		return;
 	}

@@ -106,9 +106,11 @@ static uint64_t pool_of(const struct heap_index *index, uint64_t block)
 	return block & ~((uint64_t)index->geometry.pool_size - 1);
 }
 
-bool heap_index_covers(const struct heap_index *index, uint64_t block)
+bool heap_index_has_pool(const struct heap_index *index, uint64_t block)
 {
-	return !index->level || pool_level(pool_of(index, block)) >= index->level;
+	uint64_t address = pool_of(index, block);
+
+	return g_hash_table_contains(index->pools, &address);
 }
 
 /* The entry and number of a block; NULL when there is no such live block. */

@@ -33,8 +33,9 @@ void heap_index_free(struct heap_index *index);
 
 /* One pool in 2^level is in the sample: 0 means all. */
 uint32_t heap_index_level(const struct heap_index *index);
-/* Whether the pool of the block would be in the sample; of others the index says nothing. */
-bool heap_index_covers(const struct heap_index *index, uint64_t block);
+/* Whether the block's pool is in the index: not if it was not there, too busy to be read or, of a
+ * sample, left out. */
+bool heap_index_has_pool(const struct heap_index *index, uint64_t block);
 
 bool heap_index_is_live(const struct heap_index *index, uint64_t block);
 /*

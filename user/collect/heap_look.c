@@ -28,7 +28,7 @@ static bool has_gone(const struct heap_look *look)
 	return look->record->image_gone || !process_is_alive(look->process);
 }
 
-/* Of a block in a pool that the index does not cover. */
+/* Of a block in a pool that the index does not have. One that is too busy to be read is there. */
 static enum heap_block look_outside(struct heap_look *look, uint64_t address, uint32_t age,
 				    uint8_t *place_age)
 {
@@ -40,23 +40,26 @@ static enum heap_block look_outside(struct heap_look *look, uint64_t address, ui
 	found = pool_cache_look(look->others, address);
 	if (found == POOL_GONE && has_gone(look))
 		return HEAP_BLOCK_NOT_FOUND;
-	return found == POOL_BLOCK_LIVE ? HEAP_BLOCK_THERE : HEAP_BLOCK_DEAD;
+	return found == POOL_BLOCK_LIVE || found == POOL_BLOCK_UNKNOWN ? HEAP_BLOCK_THERE
+								       : HEAP_BLOCK_DEAD;
 }
 
-static enum heap_block look_inside(struct heap_look *look, uint64_t address, uint8_t *place_age)
+static enum heap_block look_up(struct heap_look *look, uint64_t address, uint32_t age,
+			       uint8_t *place_age)
 {
-	if (!heap_index_mark(look->index, address, place_age))
-		return HEAP_BLOCK_DEAD;
-	look->seen++;
-	return HEAP_BLOCK_THERE;
+	if (heap_index_mark(look->index, address, place_age)) {
+		look->seen++;
+		return HEAP_BLOCK_THERE;
+	}
+	return heap_index_has_pool(look->index, address)
+		       ? HEAP_BLOCK_DEAD
+		       : look_outside(look, address, age, place_age);
 }
 
 enum heap_block heap_look_at(struct heap_look *look, uint64_t address, uint64_t tag, uint32_t age,
 			     uint8_t *place_age)
 {
-	enum heap_block found = heap_index_covers(look->index, address)
-					? look_inside(look, address, place_age)
-					: look_outside(look, address, age, place_age);
+	enum heap_block found = look_up(look, address, age, place_age);
 
 	if (found == HEAP_BLOCK_DEAD &&
 	    (!born_before(PYLEAK_TAG_BORN(tag), look->began) ||
@@ -74,8 +77,8 @@ uint64_t heap_look_pending(const struct heap_look *look, const struct pending_sl
 
 	/* prevpool is the fourth word of struct pool_header. */
 	if (!pending->sentinel || !memory_read_u64(memory, pending->sentinel + 24, &address) ||
-	    address == pending->sentinel || !pool_read(memory, look->geometry, address, &pool) ||
-	    pool.used != 1)
+	    address == pending->sentinel ||
+	    pool_read(memory, look->geometry, address, &pool) != POOL_READ || pool.used != 1)
 		return 0;
 	for (uint32_t i = 0; i < pool.capacity; i++) {
 		uint64_t block =

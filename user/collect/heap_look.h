@@ -22,7 +22,7 @@ struct heap_look {
 	 * been there (the slow path's; 0: none). */
 	uint64_t in_flight, in_flight_slow;
 	struct heap_index *index;  /* NULL: cannot be read (any more), or no pymalloc */
-	struct pool_cache *others; /* of pools that @index does not cover; NULL: none was needed */
+	struct pool_cache *others; /* of pools that @index does not have; NULL: none was needed */
 	uint64_t seen;		   /* live blocks that were asked for, in the sample of @index */
 };
 
@@ -38,7 +38,8 @@ void heap_look_end(struct heap_look *look);
  * Whether a traced block still lives; a look with an index only. @age: for how long, in the index's
  * units. @place_age: of its place, if it is there. A block that is on its way out of the allocator,
  * or was born since the look began, lives though it cannot be found. So does one that could not be
- * asked for since the process has gone meanwhile.
+ * asked for since the process has gone meanwhile. That a walk missed a block's pool proves nothing:
+ * the pool is read once more, and one that moves too fast to be read has all its blocks.
  */
 enum heap_block { HEAP_BLOCK_DEAD, HEAP_BLOCK_NOT_FOUND, HEAP_BLOCK_THERE };
 enum heap_block heap_look_at(struct heap_look *look, uint64_t address, uint64_t tag, uint32_t age,

@@ -5,7 +5,7 @@ enum { PLACES = 4096 };
 
 struct place {
 	uint64_t address; /* of what was read; 0: nothing yet */
-	bool is_pool;
+	enum pool_reading reading;
 	struct pool pool;
 };
 
@@ -35,10 +35,10 @@ enum pool_block pool_cache_look(struct pool_cache *cache, uint64_t block)
 	struct place *place = &cache->places[address / cache->geometry->pool_size % PLACES];
 
 	if (place->address != address) {
-		place->is_pool = pool_read(cache->memory, cache->geometry, address, &place->pool);
+		place->reading = pool_read(cache->memory, cache->geometry, address, &place->pool);
 		place->address = address;
 	}
-	if (!place->is_pool)
-		return POOL_GONE;
+	if (place->reading != POOL_READ)
+		return place->reading == POOL_BUSY ? POOL_BLOCK_UNKNOWN : POOL_GONE;
 	return pool_block_is_live(&place->pool, block) ? POOL_BLOCK_LIVE : POOL_BLOCK_FREE;
 }

@@ -17,8 +17,8 @@ struct pool_cache *pool_cache_new(const struct memory *memory,
 void pool_cache_free(struct pool_cache *cache); /* NULL is allowed */
 
 /* The block as it is, or was when another block of its pool was asked for. POOL_GONE: there is no
- * such pool, or it cannot be read (any more). */
-enum pool_block { POOL_GONE, POOL_BLOCK_FREE, POOL_BLOCK_LIVE };
+ * such pool, or it cannot be read (any more). POOL_BLOCK_UNKNOWN: the pool is too busy. */
+enum pool_block { POOL_GONE, POOL_BLOCK_UNKNOWN, POOL_BLOCK_FREE, POOL_BLOCK_LIVE };
 enum pool_block pool_cache_look(struct pool_cache *cache, uint64_t block);
 
 #endif

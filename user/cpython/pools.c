@@ -114,24 +114,24 @@ bool pool_block_is_live(const struct pool *pool, uint64_t block)
 	return index >= 0 && pool->live[index / 64] >> index % 64 & 1;
 }
 
-bool pool_read(const struct memory *memory, const struct pool_geometry *geometry, uint64_t address,
-	       struct pool *pool)
+enum pool_reading pool_read(const struct memory *memory, const struct pool_geometry *geometry,
+			    uint64_t address, struct pool *pool)
 {
 	uint8_t bytes[16384];
 	struct pool_header header;
 	struct pool_shape shape;
 
 	if (!pool_geometry_is_sane(geometry) || address % geometry->pool_size)
-		return false;
+		return POOL_NOT_THERE;
 	for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
 		if (!memory_read(memory, address, bytes, geometry->pool_size))
-			return false;
+			return POOL_NOT_THERE;
 		memcpy(&header, bytes, sizeof(header));
 		if (!pool_header_shape(geometry, &header, &shape) || header.count == 0)
-			return false; /* no pool: another try would not make it one */
+			return POOL_NOT_THERE; /* no pool: another try would not make it one */
 		if (pool_parse(geometry, address, bytes, attempt < STRICT_ATTEMPTS ? 0 : TORN_SLACK,
 			       pool))
-			return true;
+			return POOL_READ;
 	}
-	return false;
+	return POOL_BUSY;
 }

@@ -68,8 +68,9 @@ int64_t pools_walk_totals(const struct memory *memory, const struct maps *maps,
 			  const struct pool_geometry *geometry, pool_visit visit, void *context,
 			  struct pools_totals *totals);
 
-/* Reads one pool. False when there is none (any more). */
-bool pool_read(const struct memory *memory, const struct pool_geometry *geometry, uint64_t address,
-	       struct pool *pool);
+/* Reads one pool. POOL_BUSY: there is one, but its free list moved at each of several attempts. */
+enum pool_reading { POOL_NOT_THERE, POOL_BUSY, POOL_READ };
+enum pool_reading pool_read(const struct memory *memory, const struct pool_geometry *geometry,
+			    uint64_t address, struct pool *pool);
 
 #endif

@@ -71,7 +71,7 @@ static bool walk_piece(struct walk *walk, uint64_t address, uint64_t length)
 		if (header.count == 0)
 			continue;
 		if (!pool_parse(walk->geometry, address + offset, bytes, 0, &pool) &&
-		    !pool_read(walk->memory, walk->geometry, address + offset, &pool))
+		    pool_read(walk->memory, walk->geometry, address + offset, &pool) != POOL_READ)
 			continue;
 		walk->totals.pools_in_use++;
 		walk->stopped = !walk->visit(&pool, walk->context);
