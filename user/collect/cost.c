@@ -3,11 +3,13 @@
 
 #include <glib.h>
 
+static const double SHORTEST_NS = 1e9;
+
 void cost_init(struct cost *cost, const struct process *process, double trap_ns, uint64_t now_ns)
 {
 	struct process_usage usage;
 
-	*cost = (struct cost){ .trap_ns = trap_ns, .began_ns = now_ns };
+	*cost = (struct cost){ .trap_ns = trap_ns, .began_ns = now_ns, .before_began_ns = now_ns };
 	if (process_usage_read(process, &usage)) {
 		cost->rss_at_attach = usage.rss_bytes;
 		cost->private_at_attach = usage.private_bytes;
@@ -33,6 +35,10 @@ void cost_fill(const struct cost *cost, const struct process *process, uint64_t 
 	struct process_usage usage;
 	double wall = now_ns - cost->began_ns, spent = spent_ns - cost->spent_ns;
 
+	if (wall < SHORTEST_NS) {
+		wall = now_ns - cost->before_began_ns;
+		spent = spent_ns - cost->before_spent_ns;
+	}
 	snapshot->rss_at_attach_bytes = cost->rss_at_attach;
 	if (!process_usage_read(process, &usage))
 		return;
@@ -48,6 +54,8 @@ void cost_fill(const struct cost *cost, const struct process *process, uint64_t 
 
 void cost_begin_interval(struct cost *cost, uint64_t now_ns, double spent_ns)
 {
+	cost->before_began_ns = cost->began_ns;
+	cost->before_spent_ns = cost->spent_ns;
 	cost->began_ns = now_ns;
 	cost->spent_ns = spent_ns;
 }
