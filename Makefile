@@ -139,6 +139,9 @@ unit-sanitized:
 lint:
 	$(call say,LINT,clang-format)
 	$(Q)clang-format --dry-run -Werror $(C_FILES)
+	$(call say,LINT,clocks)
+	$(Q)# These macros ask twice, and the clock goes on between.
+	$(Q)! grep -nE '(MIN|MAX|CLAMP|ABS)\([^;]*(now_ns|_time)\(\)' $(C_FILES)
 	$(call say,LINT,cppcheck)
 	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --library=gtk --inline-suppr \
 		--enable=warning,performance,portability -D_GNU_SOURCE -I. -Iuser $(CPPCHECK_MACROS) \

@@ -21,6 +21,18 @@ static const double SHARES[FAMILY_COUNT] = {
 /* Less may be anything: fragments, free lists, stacks. */
 static const double TELLING_GROWTH_BYTES = 512 << 10;
 
+/*
+ * pyleak's processor time for arming and removing a site, measured: of a service at 200 requests a
+ * second with ten windows a second on 184 sites, its keeper took 1.9 % of a core. And the part of
+ * the user's allowance that this may come to, 0.6 % of a core at 2 %.
+ */
+static const double OWN_SITE_NS = 10e3, OWN_PART = 0.3;
+
+double budget_rest_ns(double sites, double overhead_pct, double chance)
+{
+	return sites * OWN_SITE_NS / (OWN_PART * MAX(overhead_pct, 0.01) / 100) * (0.5 + chance);
+}
+
 void budget_set_overhead(struct budget *budget, double overhead_pct)
 {
 	budget->share = overhead_pct / 100 * MARGIN;

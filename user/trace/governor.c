@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "trace/budget.h"
+#include "trace/burst.h"
 #include "trace/window.h"
 
 /* A window that stays open is looked after this often: with the bucket's cap it bounds what a
@@ -39,11 +40,12 @@ struct channel {
 	struct governor *governor;
 	GThread *thread;
 	struct window window;
-	double dearness;	/* moving average of bursts: cost over what the budget gains */
-	double window_cost_ns;	/* of bursts, moving average */
-	bool closed_once;	/* a window */
-	double pause_ns;	/* the last one without windows that stay open; 0: none lately */
-	uint64_t stays_from_ns; /* windows may stay open again */
+	double dearness;	 /* moving average of bursts: cost over what the budget gains */
+	double window_cost_ns;	 /* of bursts, moving average */
+	bool closed_once;	 /* a window */
+	double pause_ns;	 /* the last one without windows that stay open; 0: none lately */
+	uint64_t stays_from_ns;	 /* windows may stay open again */
+	uint64_t rests_until_ns; /* no window opens sooner: see budget_rest_ns() */
 };
 
 struct governor {
@@ -143,9 +145,10 @@ static void stay_open(struct channel *channel)
 static void wait_burst(struct channel *channel, double ns)
 {
 	uint64_t end = now_ns() + (uint64_t)ns;
+	double left;
 
-	while (now_ns() < end && !window_ran_dry(&channel->window))
-		if (!wait_ns(channel->governor, MIN(end - now_ns(), BURST_WATCH_NS)))
+	while ((left = burst_left_ns(now_ns(), end)) > 0 && !window_ran_dry(&channel->window))
+		if (!wait_ns(channel->governor, MIN(left, BURST_WATCH_NS)))
 			return;
 }
 
@@ -182,7 +185,7 @@ static void run_window(struct channel *channel)
 {
 	struct governor *governor = channel->governor;
 	struct window *window = &channel->window;
-	double before, cost = window_bucket(window), hold;
+	double before, spent = window->spent_ns, hold;
 
 	if (!window_open(window)) {
 		window->seen.always = false;
@@ -205,8 +208,7 @@ static void run_window(struct channel *channel)
 		return;
 	}
 	close_window(channel);
-	cost -= window_bucket(window);
-	channel->window_cost_ns = (channel->window_cost_ns + MAX(cost, 0)) / 2;
+	channel->window_cost_ns = (channel->window_cost_ns + window->spent_ns - spent) / 2;
 }
 
 /*
@@ -218,6 +220,17 @@ static double next_threshold(struct channel *channel)
 	double wanted = channel->window_cost_ns * (1 + g_rand_double(channel->governor->random));
 
 	return MIN(wanted, channel->governor->budget.cap_ns * 0.95);
+}
+
+/* From the opening of one window to the next at least. At random for the same reason. */
+static double rest_ns(struct channel *channel)
+{
+	const struct windows *windows = &channel->governor->windows;
+
+	return budget_rest_ns(traced_plan(windows->traced)->sites[channel->window.family] *
+				      channel->window.fraction,
+			      windows->options.overhead_pct,
+			      g_rand_double(channel->governor->random));
 }
 
 /* Until the bucket holds @threshold at the soonest: if all of the budget went into it. */
@@ -233,18 +246,20 @@ static void *run_channel(void *data)
 {
 	struct channel *channel = data;
 	struct governor *governor = channel->governor;
-	double threshold = 0;
+	double threshold = 0, rest;
 
 	window_go_first();
 	g_mutex_lock(&governor->windows.mutex);
 	while (!governor->stop && !record(governor)->image_gone) {
 		fill_buckets(governor);
-		if (window_bucket(&channel->window) < threshold) {
-			wait_ns(governor,
-				filling_ns(channel, threshold) * governor->windows.options.calm);
+		rest = burst_left_ns(now_ns(), channel->rests_until_ns);
+		if (window_bucket(&channel->window) < threshold || rest > 0) {
+			wait_ns(governor, MAX(filling_ns(channel, threshold), rest) *
+						  governor->windows.options.calm);
 			continue;
 		}
 		run_window(channel);
+		channel->rests_until_ns = channel->window.opened_ns + (uint64_t)rest_ns(channel);
 		threshold = next_threshold(channel);
 	}
 	g_mutex_unlock(&governor->windows.mutex);
@@ -355,12 +370,13 @@ void governor_set_overhead(struct governor *governor, double overhead_pct)
 
 double governor_spent_ns(struct governor *governor)
 {
-	double spent;
+	double spent = 0;
 
 	g_mutex_lock(&governor->windows.mutex);
-	for (int family = 0; family < FAMILY_COUNT; family++)
+	for (int family = 0; family < FAMILY_COUNT; family++) {
 		window_account(&governor->channels[family].window);
-	spent = governor->windows.spent_ns;
+		spent += governor->channels[family].window.spent_ns;
+	}
 	g_mutex_unlock(&governor->windows.mutex);
 	return spent;
 }

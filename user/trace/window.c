@@ -86,7 +86,7 @@ static void charge(struct window *window, double ns)
 	double least = budget_least_ns(window->common->budget);
 	double left = __atomic_sub_fetch(bucket, (int64_t)ns, __ATOMIC_RELAXED);
 
-	window->common->spent_ns += ns;
+	window->spent_ns += ns;
 	if (left < least)
 		__atomic_fetch_add(bucket, (int64_t)(least - left), __ATOMIC_RELAXED);
 }
@@ -152,7 +152,7 @@ static double account(struct window *window, uint64_t now, double time, double b
 	seen = burst_own_ns(wall, cost > 0 ? cost / MAX(ran, cost) : 0, time, births);
 	seen *= window->fraction;
 	window->seen.observed_ns += seen;
-	common->spent_ns += cost;
+	window->spent_ns += cost;
 	if (!window->burst) {
 		window->seen.whole_ns += seen;
 	} else {

@@ -21,7 +21,6 @@ struct windows {
 	GMutex mutex;
 	burst_handler handler; /* may be NULL */
 	void *handler_context;
-	double spent_ns;	     /* what tracing has cost the target */
 	const struct budget *budget; /* borrowed */
 };
 
@@ -43,7 +42,8 @@ struct window {
 	uint32_t handed_over;	  /* births of it that the handler has been told of */
 	double burst_cpu_ns, burst_cost_ns, births, births_kept; /* sums over all bursts */
 	double arming_ns;					 /* moving average, all sites */
-	struct observation seen;				 /* up to @counted_from_ns */
+	double spent_ns;	 /* what all windows so far have cost the target */
+	struct observation seen; /* up to @counted_from_ns */
 };
 
 void window_init(struct window *window, struct windows *common, enum family family);
