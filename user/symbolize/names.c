@@ -25,7 +25,8 @@ struct known_code {
 	uint64_t address;
 	struct code_object *object;
 	const char *file, *function; /* interned */
-	GArray *contexts;	     /* uint32_t ids of contexts that lead through it */
+	GHashTable *lines; /* by instruction, as far as they were asked for; both in the pointers */
+	GArray *contexts;  /* uint32_t ids of contexts that lead through it */
 };
 
 static void known_code_free(void *data)
@@ -33,6 +34,7 @@ static void known_code_free(void *data)
 	struct known_code *code = data;
 
 	code_object_free(code->object);
+	g_hash_table_unref(code->lines);
 	g_array_unref(code->contexts);
 	g_free(code);
 }
@@ -123,10 +125,12 @@ static struct known_code *find_code(struct names *names, const struct raw_frame 
 	if (code) {
 		g_array_append_vals(names->orphans, code->contexts->data, code->contexts->len);
 		g_array_set_size(code->contexts, 0);
+		g_hash_table_remove_all(code->lines);
 		code_object_free(code->object);
 	} else {
 		code = g_new0(struct known_code, 1);
 		code->address = raw->code;
+		code->lines = g_hash_table_new(g_direct_hash, g_direct_equal);
 		code->contexts = g_array_new(false, false, sizeof(uint32_t));
 		g_hash_table_insert(names->codes, &code->address, code);
 	}
@@ -152,6 +156,19 @@ static bool name_dead_frame(struct names *names, const struct raw_frame *raw, st
 	return true;
 }
 
+/* Contexts share most of their frames, and a line table is read from its beginning. */
+static int32_t find_line(const struct names *names, struct known_code *code, int64_t instruction)
+{
+	void *key = (void *)(intptr_t)instruction, *known;
+	int32_t line;
+
+	if (g_hash_table_lookup_extended(code->lines, key, NULL, &known))
+		return GPOINTER_TO_INT(known);
+	line = code_object_line(code->object, &names->interpreter->facts, instruction);
+	g_hash_table_insert(code->lines, key, GINT_TO_POINTER(line));
+	return line;
+}
+
 static bool name_frame(struct names *names, uint32_t context, const struct raw_frame *raw,
 		       struct frame *frame)
 {
@@ -165,7 +182,7 @@ static bool name_frame(struct names *names, uint32_t context, const struct raw_f
 	}
 	frame->file = code->file;
 	frame->function = code->function;
-	frame->line = code_object_line(code->object, &names->interpreter->facts, raw->instruction);
+	frame->line = find_line(names, code, raw->instruction);
 	g_array_append_val(code->contexts, context);
 	return true;
 }
