@@ -25,6 +25,7 @@ struct analysis {
 	/* Site ids by context id: hashing 10,000 stacks anew for each report would be most of its
 	 * cost. */
 	GHashTable *site_ids;
+	struct known_frames *frames;
 	uint64_t previous_taken_ns;
 	int64_t unresolved_blocks;
 };
@@ -44,6 +45,7 @@ struct analysis *analysis_new(const struct analysis_options *options)
 	analysis->history = history_new();
 	analysis->curve = curve_new();
 	analysis->lines = history_new();
+	analysis->frames = known_frames_new(analysis->options.include, analysis->options.exclude);
 	analysis->site_ids = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
 	return analysis;
 }
@@ -52,6 +54,7 @@ void analysis_free(struct analysis *analysis)
 {
 	if (!analysis)
 		return;
+	known_frames_free(analysis->frames);
 	g_strfreev(analysis->options.include);
 	g_strfreev(analysis->options.exclude);
 	history_free(analysis->history);
@@ -63,7 +66,7 @@ void analysis_free(struct analysis *analysis)
 
 static uint32_t lead_of(const struct analysis *analysis, const struct stack *stack)
 {
-	return stack ? stack_lead(stack, analysis->options.include, analysis->options.exclude) : 0;
+	return stack ? stack_lead(stack, analysis->frames) : 0;
 }
 
 /* The context's site and line; ids of unknown ones while its stack is not known. */
@@ -79,8 +82,10 @@ static struct known_site site_of(struct analysis *analysis, const struct snapsho
 	if (!known) {
 		stack = sources->stack ? sources->stack(sources->context, context->id) : NULL;
 		lead = lead_of(analysis, stack);
-		made.site_id = group_site_id(group_by, context->family, stack, lead);
-		made.line_id = group_site_id(GROUP_BY_LINE, context->family, stack, lead);
+		made.site_id =
+			group_site_id(group_by, context->family, stack, lead, analysis->frames);
+		made.line_id = group_site_id(GROUP_BY_LINE, context->family, stack, lead,
+					     analysis->frames);
 		made.seen_in_snapshot = 0;
 		if (!stack) {
 			analysis->unresolved_blocks =

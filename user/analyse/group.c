@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "analyse/lead.h"
+#include "analyse/names_hash.h"
 
 static const char *frame_module(const struct frame *frame)
 {
@@ -45,58 +45,26 @@ static struct frame shared_frame(enum group_by group_by, const struct frame *fra
 	return shared;
 }
 
-/* Strings with their terminating zero, so that ("ab", "c") and ("a", "bc") differ. */
-static void hash_string(GChecksum *checksum, const char *text)
-{
-	text = text ? text : "";
-	g_checksum_update(checksum, (const guchar *)text, strlen(text) + 1);
-}
-
-static void hash_number(GChecksum *checksum, uint64_t number)
-{
-	uint64_t little_endian = GUINT64_TO_LE(number);
-
-	g_checksum_update(checksum, (const guchar *)&little_endian, sizeof(little_endian));
-}
-
-static void hash_frame(GChecksum *checksum, const struct frame *frame)
-{
-	hash_number(checksum, frame->kind);
-	hash_string(checksum, frame->function);
-	hash_string(checksum, frame->file);
-	hash_string(checksum, frame->module);
-	hash_number(checksum, (uint64_t)frame->line);
-	/* Addresses move from build to build: they count only where there is no name. */
-	hash_number(checksum, frame->function ? 0 : frame->offset);
-}
-
 uint64_t group_site_id(enum group_by group_by, enum family family, const struct stack *stack,
-		       uint32_t lead)
+		       uint32_t lead, struct known_frames *known)
 {
-	g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
-	guint8 digest[32];
-	gsize size = sizeof(digest);
-	uint64_t id;
-	uint32_t i;
+	GChecksum *hash = names_hash_new();
 
-	hash_number(checksum, stack ? 0 : 1);
+	names_hash_number(hash, stack ? 0 : 1);
 	if (group_by == GROUP_BY_STACK) {
-		hash_string(checksum, family_name(family));
-		for (i = 0; stack && i < stack->count; i++)
-			hash_frame(checksum, &stack->frames[i]);
-		hash_number(checksum, stack && stack->truncated);
+		names_hash_string(hash, family_name(family));
+		for (uint32_t i = 0; stack && i < stack->count; i++)
+			names_hash_number(hash, known_frames_get(known, &stack->frames[i])->id);
+		names_hash_number(hash, stack && stack->truncated);
 	} else if (stack && lead < stack->count) {
 		struct frame frame = shared_frame(group_by, &stack->frames[lead]);
 
 		/* A line with a lambda or a comprehension is of several functions. */
 		if (group_by == GROUP_BY_LINE && frame.file && frame.line > 0)
 			frame.function = NULL;
-		hash_frame(checksum, &frame);
+		names_hash_number(hash, frame_id(&frame));
 	}
-	g_checksum_get_digest(checksum, digest, &size);
-	memcpy(&id, digest, sizeof(id));
-	id = GUINT64_FROM_BE(id);
-	return id ? id : 1;
+	return names_hash_end(hash);
 }
 
 struct stack group_site_stack(enum group_by group_by, const struct stack *stack, uint32_t lead)

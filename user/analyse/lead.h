@@ -3,27 +3,19 @@
 #ifndef PYLEAK_ANALYSE_LEAD_H
 #define PYLEAK_ANALYSE_LEAD_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
+#include "analyse/known_frames.h"
 #include "symbolize/stack.h"
 
 /*
- * The part of @file below the folder that libraries are installed in (site-packages, dist-packages,
- * __pypackages__, an egg, the standard library's lib/pythonX.Y, a zip of it), or NULL when the file
- * is not a library's. Points into @file.
- */
-const char *library_path(const char *file);
-
-/*
  * The index of the leading frame, the innermost that is the user's own code, by these preferences:
- * a file that matches @include; a file that is not a library's; code without a file ("<string>",
+ * a file that is included; a file that is not a library's; code without a file ("<string>",
  * "<stdin>": `python -c`, exec, generated methods); any Python frame; any frame. The script that
  * starts a library's program (bin/celery, bin/gunicorn: the outermost frame, at the level of its
- * module, in the bin folder of the libraries that it calls) is a library's too. A file that matches
- * @exclude comes last of all. Globs (fnmatch(3), `*` spans `/`) are held against the path and the
- * base name; the arrays are NULL-terminated or NULL. 0 for a stack without frames.
+ * module, in the bin folder of the libraries that it calls) is a library's too. An excluded file
+ * comes last of all. 0 for a stack without frames. @known says what is included and excluded.
  */
-uint32_t stack_lead(const struct stack *stack, char *const *include, char *const *exclude);
+uint32_t stack_lead(const struct stack *stack, struct known_frames *known);
 
 #endif

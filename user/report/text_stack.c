@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "analyse/lead.h"
+#include "analyse/frame_rank.h"
 
 enum {
 	INDENT = 4,
