@@ -208,12 +208,15 @@ static void a_meter_remembers_between_walks(void **state)
 	assert_true(use.known && use.pymalloc_known && use.malloc_known && use.malloc_whole);
 	assert_int_equal(use.malloc_free_bytes, heap->free_bytes);
 	assert_int_equal(memory_use_unused(&use), heap->free_bytes + (1 << 20));
+	assert_int_equal(memory_meter_free_growth(&meter), 0);
 	assert_int_equal(memory_use_in_use(&use), (7 << 20) - heap->free_bytes);
 	image_memory_init(&image, BREAK, other->bytes, SIZE);
 	memory_meter_read(&meter, &image.base, &maps, &pools, true, 1900000000, &use);
 	assert_int_equal(use.malloc_free_bytes, heap->free_bytes);
 	memory_meter_read(&meter, &image.base, &maps, &pools, true, UINT64_MAX, &use);
 	assert_int_equal(use.malloc_free_bytes, other->free_bytes);
+	assert_int_equal(memory_meter_free_growth(&meter),
+			 (int64_t)(other->free_bytes - heap->free_bytes));
 	use = (struct memory_use){ .private_bytes = 1 };
 	memory_meter_read(&meter, &image.base, &maps, NULL, false, UINT64_MAX, &use);
 	assert_true(use.known && !use.pymalloc_known && !use.malloc_known);

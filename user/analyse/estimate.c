@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "analyse/significance.h"
+
 /* Relative standard errors that no count shows: see the header. */
 static const double SHARE_ERROR = 0.1;
 static const double FRACTION_ERROR = 0.12;
@@ -14,8 +16,6 @@ static const double TRUSTED_OWN_SHARE = 0.6;
 /* Less growth than this may be anything: stacks, fragments, free lists. */
 static const double TELLING_GROWTH_BYTES = 4 << 20;
 static const double MAX_CORRECTION = 30;
-/* Of a normal distribution, two-sided 95 %. */
-static const double QUANTILE_95 = 1.96;
 /* So many bursts there can be, with 95 %, when none was seen: upper limit of a Poisson count of 0.
  */
 static const double UNSEEN_BURSTS = 3;
@@ -249,24 +249,38 @@ static enum family family_of(GHashTable *families, uint32_t context)
 	return GPOINTER_TO_INT(g_hash_table_lookup(families, GUINT_TO_POINTER(context)));
 }
 
-/*
- * Where the time observed on malloc is little more than a guess, the growth of private memory says
- * how much its survivors hold together: what pools and mappings do not.
- */
-static double malloc_correction(const struct snapshot *snapshot, GHashTable *families)
-{
-	double left = snapshot->private_growth_bytes - snapshot->pool_growth_bytes, sampled = 0;
+/* Malloc's survivors together. */
+struct malloc_sample {
+	double bytes, squares; /* sums as in struct sample_cell */
+	double seen_bytes;
+	uint64_t blocks;
+};
 
-	if (snapshot->families[FAMILY_MALLOC].mode != FAMILY_MODE_SAMPLED ||
-	    snapshot->malloc_own_share > TRUSTED_OWN_SHARE)
-		return 1;
+static struct malloc_sample malloc_sample(const struct snapshot *snapshot, GHashTable *families)
+{
+	struct malloc_sample sample = { 0 };
+
 	for (guint i = 0; i < snapshot->cells->len; i++) {
 		const struct sample_cell *cell =
 			&g_array_index(snapshot->cells, struct sample_cell, i);
 
-		if (!cell->block_size && family_of(families, cell->context) == FAMILY_MALLOC)
-			sampled += cell->bytes;
+		if (cell->block_size || family_of(families, cell->context) != FAMILY_MALLOC)
+			continue;
+		sample.bytes += cell->bytes;
+		sample.squares += cell->byte_squares;
+		sample.seen_bytes += cell->size;
+		sample.blocks += cell->blocks;
 	}
+	return sample;
+}
+
+/* The growth of private memory that is malloc's: what pools, mappings and free chunks do not hold.
+ */
+static double malloc_growth(const struct snapshot *snapshot)
+{
+	double left = snapshot->private_growth_bytes - snapshot->pool_growth_bytes -
+		      snapshot->malloc_free_growth_bytes;
+
 	for (guint i = 0; i < snapshot->contexts->len; i++) {
 		const struct snapshot_context *context =
 			&g_array_index(snapshot->contexts, struct snapshot_context, i);
@@ -274,9 +288,30 @@ static double malloc_correction(const struct snapshot *snapshot, GHashTable *fam
 		if (context->family == FAMILY_MMAP)
 			left -= context->live_bytes;
 	}
-	if (left < TELLING_GROWTH_BYTES || sampled <= 0)
+	return left;
+}
+
+/*
+ * Where the time observed on malloc is little more than a guess, its growth says how much its
+ * survivors hold together. Else it is a limit: a large block that one window saw stands for a dozen
+ * that nobody has seen, such as the items of a list that is resized now and then. Where there is no
+ * room for them the lower end of what the sample says is nearer.
+ */
+static double malloc_correction(const struct snapshot *snapshot, GHashTable *families)
+{
+	struct malloc_sample sample = malloc_sample(snapshot, families);
+	double growth = malloc_growth(snapshot), least, count;
+
+	if (snapshot->families[FAMILY_MALLOC].mode != FAMILY_MODE_SAMPLED || sample.bytes <= 0)
 		return 1;
-	return CLAMP(left / sampled, 1 / MAX_CORRECTION, MAX_CORRECTION);
+	if (snapshot->malloc_own_share <= TRUSTED_OWN_SHARE && growth >= TELLING_GROWTH_BYTES)
+		return CLAMP(growth / sample.bytes, 1 / MAX_CORRECTION, MAX_CORRECTION);
+	if (!snapshot->memory.malloc_known || sample.squares <= 0)
+		return 1;
+	count = events(sample.bytes, sample.squares, sample.blocks);
+	least = sample.bytes / count * half_chi_squared(count, -QUANTILE_95);
+	least = MAX(least, MAX(sample.seen_bytes, MAX(growth, TELLING_GROWTH_BYTES)));
+	return MIN(least / sample.bytes, 1);
 }
 
 static struct estimate *estimate_of(GHashTable *estimates, uint32_t context)
@@ -361,9 +396,13 @@ static void set_live(struct snapshot_context *context, const struct estimate *es
 
 	context->estimated = true;
 	if (estimate && context->live_blocks > 0) {
-		/* In the same measure, so that they compare with what was outstanding then. */
+		/* In the same measure, so that they compare with what was outstanding then. Windows
+		 * were not as many all the time: what blocks stand for says how many are old. */
 		double scale = estimate->blocks / context->live_blocks;
 
+		if (context->live_weight > 0 && context->old_live_blocks)
+			scale = estimate->blocks * context->old_live_weight / context->live_weight /
+				context->old_live_blocks;
 		context->old_alloc_blocks = context->old_alloc_blocks * scale;
 		context->old_live_blocks = context->old_live_blocks * scale;
 	}

@@ -205,8 +205,8 @@ static bool is_alive(struct take *take, enum family family, uint64_t address, ui
  * What a place has been handed out for can only be longer than its block's life; if it is shorter,
  * the block was born between two looks.
  */
-static void sample_block(const struct take *take, const struct snapshot_context *context,
-			 uint64_t born_ns, const struct look *look)
+static void sample_block(const struct take *take, struct snapshot_context *context,
+			 uint64_t born_ns, bool old, const struct look *look)
 {
 	struct sampling *sampling = take->collector->sampling;
 	bool is_pymalloc = context->family == FAMILY_PYMALLOC;
@@ -218,12 +218,15 @@ static void sample_block(const struct take *take, const struct snapshot_context 
 		.age = sampling_age(sampling, born_ns),
 		.window_ns = look->window_ns,
 	};
+	double weight;
 
 	if (is_pymalloc && look->place_age < take->age_bounds[SURVIVOR_YOUNG])
 		survivor.age = SURVIVOR_YOUNG;
 	else if (is_pymalloc && look->place_age < take->age_bounds[SURVIVOR_RECENT])
 		survivor.age = MIN(survivor.age, SURVIVOR_RECENT);
-	sampling_count(sampling, context->family, &survivor);
+	weight = sampling_count(sampling, context->family, &survivor);
+	context->live_weight += weight;
+	context->old_live_weight += old ? weight : 0;
 }
 
 static bool visit_block(void *data, uint64_t key, const struct block *block)
@@ -233,6 +236,7 @@ static bool visit_block(void *data, uint64_t key, const struct block *block)
 	struct snapshot_context *context;
 	struct look look = { block->size, HEAP_AGE_MOST, -1 };
 	uint64_t born_ns;
+	bool old;
 
 	if (!block->tag)
 		return false;
@@ -250,13 +254,13 @@ static bool visit_block(void *data, uint64_t key, const struct block *block)
 		return true;
 	context->live_blocks++;
 	context->live_bytes += look.size;
-	if (take->checkpoint && born_before(born, take->old))
-		context->old_live_blocks++;
+	old = take->checkpoint && born_before(born, take->old);
+	context->old_live_blocks += old;
 	born_ns = born_to_ns(born, take->now_ns);
 	if (!context->oldest_born_ns || born_ns < context->oldest_born_ns)
 		context->oldest_born_ns = born_ns;
 	if (take->collector->sampling)
-		sample_block(take, context, born_ns, &look);
+		sample_block(take, context, born_ns, old, &look);
 	if (!take->collector->sampling || born_ns + SETTLED_NS < take->now_ns)
 		block_sample_add(take->blocks, id, context->family, PYLEAK_KEY_ADDRESS(key),
 				 block->tag, look.size);
@@ -462,6 +466,7 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 				  take.heap.index ? heap_index_totals(take.heap.index) : NULL,
 				  traced_plan(collector->traced)->malloc_is_glibc, began,
 				  &snapshot->memory);
+	snapshot->malloc_free_growth_bytes = memory_meter_free_growth(&collector->meter);
 	fill_families(collector, snapshot);
 	if (collector->sampling)
 		sampling_finish(collector->sampling, snapshot);

@@ -14,11 +14,14 @@ static void walk_heaps(struct memory_meter *meter, const struct memory *memory,
 {
 	gint64 began_us = g_get_monotonic_time();
 	struct glibc_heaps heaps;
+	bool first = !meter->malloc_known;
 
 	meter->malloc_known = glibc_heaps_walk(memory, maps, &heaps);
 	meter->malloc_whole = heaps.complete;
 	meter->malloc_held_bytes = heaps.held_bytes;
 	meter->malloc_free_bytes = heaps.free_bytes;
+	if (first)
+		meter->first_free_bytes = heaps.free_bytes;
 	meter->looked_ns = now_ns;
 	meter->seconds = (g_get_monotonic_time() - began_us) / 1e6;
 }
@@ -44,6 +47,13 @@ void memory_meter_read(struct memory_meter *meter, const struct memory *memory,
 		use->malloc_held_bytes = meter->malloc_held_bytes;
 		use->malloc_free_bytes = meter->malloc_free_bytes;
 	}
+}
+
+int64_t memory_meter_free_growth(const struct memory_meter *meter)
+{
+	if (!meter->malloc_known)
+		return 0;
+	return (int64_t)(meter->malloc_free_bytes - meter->first_free_bytes);
 }
 
 uint64_t memory_use_unused(const struct memory_use *use)

@@ -29,6 +29,7 @@ struct memory_use {
 struct memory_meter {
 	bool malloc_known, malloc_whole;
 	uint64_t malloc_held_bytes, malloc_free_bytes;
+	uint64_t first_free_bytes; /* malloc_free_bytes when they became known */
 	uint64_t looked_ns;
 	double seconds; /* that the last look took */
 };
@@ -40,6 +41,9 @@ struct memory_meter {
 void memory_meter_read(struct memory_meter *meter, const struct memory *memory,
 		       const struct maps *maps, const struct pools_totals *pools, bool is_glibc,
 		       uint64_t now_ns, struct memory_use *use);
+
+/* By how much malloc_free_bytes has grown since the first look; 0: it is not known. */
+int64_t memory_meter_free_growth(const struct memory_meter *meter);
 
 /* What allocators hold that no live block uses: as far as is known. */
 uint64_t memory_use_unused(const struct memory_use *use);

@@ -150,15 +150,19 @@ uint64_t sampling_young_ns(const struct sampling *sampling)
 	return sampling->young_ns;
 }
 
-void sampling_count(struct sampling *sampling, enum family family, const struct survivor *survivor)
+double sampling_count(struct sampling *sampling, enum family family,
+		      const struct survivor *survivor)
 {
+	double weight = 1;
+
 	if (survivor->born_ns + SURVIVOR_AGE_NS > sampling->looked_ns &&
 	    !sampling->observed[family].always)
-		return;
-	cells_add(sampling->cells, survivor,
-		  survivor->window_ns == 0 ? 1
-					   : epochs_weight(sampling->epochs[family],
-							   survivor->born_ns, survivor->window_ns));
+		return 0;
+	if (survivor->window_ns != 0)
+		weight = epochs_weight(sampling->epochs[family], survivor->born_ns,
+				       survivor->window_ns);
+	cells_add(sampling->cells, survivor, weight);
+	return weight;
 }
 
 /* What was born late in a burst is not looked at again, so it must not count among what could have

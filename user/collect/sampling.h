@@ -45,9 +45,10 @@ enum survivor_age sampling_age(const struct sampling *sampling, uint64_t born_ns
 /* How long, in ns, a survivor counts as young: and another such time as recent. */
 uint64_t sampling_young_ns(const struct sampling *sampling);
 
-/* Counts a live block for the snapshot, with what it stands for; blocks too young to be survivors
- * are left out. */
-void sampling_count(struct sampling *sampling, enum family family, const struct survivor *survivor);
+/* Counts a live block for the snapshot, with what it stands for, which is returned. Blocks too
+ * young to be survivors are left out: 0. */
+double sampling_count(struct sampling *sampling, enum family family,
+		      const struct survivor *survivor);
 
 /* Ends the look begun with sampling_begin(): hands the cells over to @snapshot, with the state of
  * the families. */

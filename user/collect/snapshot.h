@@ -30,6 +30,9 @@ struct snapshot_context {
 	double live_bytes_low, live_bytes_high;
 	uint64_t old_alloc_blocks, old_live_blocks; /* allocated at least @survival_age_ns ago; and
 						       of those, still there */
+	/* What its live blocks stand for, and of those the old ones: sums of weights as in struct
+	 * sample_cell. 0, 0: not known. A recorded snapshot, whose estimates are made, has none. */
+	double live_weight, old_live_weight;
 };
 
 /*
@@ -86,6 +89,8 @@ struct snapshot {
 	 * pools. What the difference leaves over is malloc's and mmap's.
 	 */
 	int64_t private_growth_bytes, pool_growth_bytes;
+	/* Growth of what malloc holds unused, since it was first looked at. 0: not known. */
+	int64_t malloc_free_growth_bytes;
 	/*
 	 * Of the time in bursts on malloc, the fraction that was the target's own. Small: it was
 	 * nearly all spent on tracing, and the time observed is little more than a guess. 1:
