@@ -41,7 +41,7 @@ static bool is_wanted(const struct site *site, guint rank, const char *wanted)
 
 static int replay(const char *path, const char *wanted)
 {
-	const struct analysis_options options = { .top = 1000 };
+	const struct analysis_options options = { .top = 1000, .judged = 200 };
 	g_autofree char *name = g_path_get_basename(path);
 	struct analysis *analysis = analysis_new(&options);
 	FILE *stream = fopen(path, "re");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* From snapshots to reports: who leads, what is one site, what comes first. Verdicts:
- * test_verdict.c. */
+ * test_verdict_simulated.c. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "analyse/frame_rank.h"
 #include "analyse/group.h"
 #include "analyse/history.h"
 #include "analyse/lead.h"
@@ -178,6 +179,16 @@ static void globs_decide_who_leads(void **state)
 	report_free(report);
 }
 
+static uint32_t lead_of(const struct stack *stack)
+{
+	struct known_frames *known = known_frames_new(NULL, NULL);
+	uint32_t lead = stack_lead(stack, known);
+
+	assert_int_equal(stack_lead(stack, known), lead);
+	known_frames_free(known);
+	return lead;
+}
+
 static void the_users_own_code_leads(void **state)
 {
 	struct frame frames[] = {
@@ -190,15 +201,15 @@ static void the_users_own_code_leads(void **state)
 	struct stack stack = { frames, 5, false, 0 };
 
 	(void)state;
-	assert_int_equal(stack_lead(&stack, NULL, NULL), 4);
+	assert_int_equal(lead_of(&stack), 4);
 	stack.count = 4; /* python -c */
-	assert_int_equal(stack_lead(&stack, NULL, NULL), 3);
+	assert_int_equal(lead_of(&stack), 3);
 	stack.count = 3; /* libraries only: the innermost Python frame */
-	assert_int_equal(stack_lead(&stack, NULL, NULL), 1);
+	assert_int_equal(lead_of(&stack), 1);
 	stack.count = 1;
-	assert_int_equal(stack_lead(&stack, NULL, NULL), 0);
+	assert_int_equal(lead_of(&stack), 0);
 	stack.count = 0;
-	assert_int_equal(stack_lead(&stack, NULL, NULL), 0);
+	assert_int_equal(lead_of(&stack), 0);
 }
 
 static void a_script_that_only_starts_a_library_does_not_lead(void **state)
@@ -212,17 +223,17 @@ static void a_script_that_only_starts_a_library_does_not_lead(void **state)
 	struct stack stack = { frames, 2, false, 0 };
 
 	(void)state;
-	assert_int_equal(stack_lead(&stack, NULL, NULL), 0);
+	assert_int_equal(lead_of(&stack), 0);
 	frames[1].function = "main"; /* a program of its own */
-	assert_int_equal(stack_lead(&stack, NULL, NULL), 1);
+	assert_int_equal(lead_of(&stack), 1);
 	frames[1].function = "<module>";
 	frames[1].file = "/usr/local/bin/shop";
-	assert_int_equal(stack_lead(&stack, NULL, NULL), 1);
+	assert_int_equal(lead_of(&stack), 1);
 	frames[1].file = "bin/x"; /* shorter than any prefix */
-	assert_int_equal(stack_lead(&stack, NULL, NULL), 1);
+	assert_int_equal(lead_of(&stack), 1);
 	frames[1].file = "/venv/bin/celery";
 	stack.count = 3; /* not the outermost */
-	assert_int_equal(stack_lead(&stack, NULL, NULL), 1);
+	assert_int_equal(lead_of(&stack), 1);
 }
 
 /* What holds a tenth of it and has stopped growing has no part in growth. */
@@ -318,29 +329,62 @@ static void contexts_with_the_same_names_are_one_site(void **state)
 	analysis_free(analysis);
 }
 
+static uint64_t site_id(enum group_by group_by, enum family family, const struct stack *stack,
+			uint32_t lead)
+{
+	struct known_frames *known = known_frames_new(NULL, NULL);
+	uint64_t id = group_site_id(group_by, family, stack, lead, known);
+
+	/* Frames that are known by now are the same. */
+	assert_true(id == group_site_id(group_by, family, stack, lead, known));
+	known_frames_free(known);
+	return id;
+}
+
 /* Another family or another line is another site; the id does not depend on anything else. */
 static void ids_depend_on_names_only(void **state)
 {
 	struct frame a[] = { sample_frame("/a.py", 1, "f"), sample_frame("/a.py", 2, "g") };
 	struct frame b[] = { sample_frame("/a.py", 1, "f"), sample_frame("/a.py", 3, "g") };
 	struct stack first = { a, 2, false, 0 }, second = { b, 2, false, 0 };
-	uint64_t id = group_site_id(GROUP_BY_STACK, FAMILY_PYMALLOC, &first, 0);
+	uint64_t id = site_id(GROUP_BY_STACK, FAMILY_PYMALLOC, &first, 0);
 
 	(void)state;
-	assert_true(id == group_site_id(GROUP_BY_STACK, FAMILY_PYMALLOC, &first, 1));
-	assert_true(id != group_site_id(GROUP_BY_STACK, FAMILY_MALLOC, &first, 0));
-	assert_true(id != group_site_id(GROUP_BY_STACK, FAMILY_PYMALLOC, &second, 0));
-	assert_true(group_site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &first, 0) ==
-		    group_site_id(GROUP_BY_LINE, FAMILY_MALLOC, &second, 0));
-	assert_true(group_site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &first, 1) !=
-		    group_site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &second, 1));
+	assert_true(id == site_id(GROUP_BY_STACK, FAMILY_PYMALLOC, &first, 1));
+	assert_true(id != site_id(GROUP_BY_STACK, FAMILY_MALLOC, &first, 0));
+	assert_true(id != site_id(GROUP_BY_STACK, FAMILY_PYMALLOC, &second, 0));
+	assert_true(site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &first, 0) ==
+		    site_id(GROUP_BY_LINE, FAMILY_MALLOC, &second, 0));
+	assert_true(site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &first, 1) !=
+		    site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &second, 1));
 	b[0].function = "f.<locals>.<lambda>";
-	assert_true(group_site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &first, 0) ==
-		    group_site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &second, 0));
-	assert_true(group_site_id(GROUP_BY_FUNCTION, FAMILY_PYMALLOC, &first, 0) !=
-		    group_site_id(GROUP_BY_FUNCTION, FAMILY_PYMALLOC, &second, 0));
-	assert_true(group_site_id(GROUP_BY_STACK, 0, NULL, 0) !=
-		    group_site_id(GROUP_BY_STACK, 0, &(struct stack){ NULL, 0, false, 0 }, 0));
+	assert_true(site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &first, 0) ==
+		    site_id(GROUP_BY_LINE, FAMILY_PYMALLOC, &second, 0));
+	assert_true(site_id(GROUP_BY_FUNCTION, FAMILY_PYMALLOC, &first, 0) !=
+		    site_id(GROUP_BY_FUNCTION, FAMILY_PYMALLOC, &second, 0));
+	assert_true(site_id(GROUP_BY_STACK, 0, NULL, 0) !=
+		    site_id(GROUP_BY_STACK, 0, &(struct stack){ NULL, 0, false, 0 }, 0));
+}
+
+/* exec() and reloads make frames without end: what is known of them stays bounded, and right. */
+static void a_frame_is_the_same_after_many_others(void **state)
+{
+	char *exclude[] = { "no.py", NULL };
+	struct known_frames *known = known_frames_new(NULL, exclude);
+	struct frame frame = sample_frame("/a.py", 1, "f"), other = frame;
+	uint64_t id = known_frames_get(known, &frame)->id;
+
+	(void)state;
+	for (int i = 0; i < 70000; i++) {
+		other.line = 2 + i;
+		assert_true(known_frames_get(known, &other)->id != id);
+	}
+	assert_true(known_frames_get(known, &frame)->id == id);
+	assert_true(frame_id(&frame) == id);
+	assert_int_equal(known_frames_get(known, &frame)->rank, FRAME_RANK_USER);
+	frame.file = "/no.py";
+	assert_int_equal(known_frames_get(known, &frame)->rank, FRAME_RANK_EXCLUDED);
+	known_frames_free(known);
 }
 
 static const struct stack *unknown_stack(void *context, uint32_t id)
@@ -516,6 +560,7 @@ int main(void)
 		cmocka_unit_test(the_interval_of_a_group_is_that_of_its_sum),
 		cmocka_unit_test(contexts_with_the_same_names_are_one_site),
 		cmocka_unit_test(ids_depend_on_names_only),
+		cmocka_unit_test(a_frame_is_the_same_after_many_others),
 		cmocka_unit_test(a_stack_not_known_yet_is_not_shown_as_no_frame),
 		cmocka_unit_test(sites_without_anything_left_are_not_listed),
 		cmocka_unit_test(the_same_snapshot_again_counts_no_interval),

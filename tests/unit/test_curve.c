@@ -80,14 +80,13 @@ static void draining(double time, GRand *random, double *in_use, double *unused)
 	*unused = 2 * MIB;
 }
 
-static struct curve_summary watch(process process, int seed, double seconds)
+static struct curve_summary watch(process process, int seed, double seconds, double every)
 {
 	g_autoptr(GRand) random = g_rand_new_with_seed(seed);
 	struct curve *curve = curve_new();
 	struct curve_summary summary;
-	double time;
 
-	for (time = 0.5; time <= seconds; time += 0.5) {
+	for (double time = every; time <= seconds; time += every) {
 		double in_use = 0, unused = 0;
 
 		process(time, random, &in_use, &unused);
@@ -104,37 +103,60 @@ static void growth_is_told_from_fragmentation_and_from_what_stays(void **state)
 		const char *name;
 		process process;
 		enum curve_trend trend;
+		bool lasting; /* by looks as far apart as on a large process */
 	} cases[] = {
-		{ "flat", flat, CURVE_FLAT },
-		{ "leak", leak, CURVE_GROWING },
-		{ "leak, fragmented", leak_of_a_fragmented_process, CURVE_GROWING },
-		{ "sawtooth", sawtooth, CURVE_FLAT },
-		{ "warm-up", warm_up, CURVE_FLAT },
-		{ "batch", batch_that_fragments, CURVE_FRAGMENTED },
-		{ "ever more fragments", ever_more_fragments, CURVE_FRAGMENTED },
-		{ "draining", draining, CURVE_SHRINKING },
+		{ "flat", flat, CURVE_FLAT, false },
+		{ "leak", leak, CURVE_GROWING, true },
+		{ "leak, fragmented", leak_of_a_fragmented_process, CURVE_GROWING, true },
+		{ "sawtooth", sawtooth, CURVE_FLAT, false },
+		{ "warm-up", warm_up, CURVE_FLAT, false },
+		{ "batch", batch_that_fragments, CURVE_FRAGMENTED, false },
+		{ "ever more fragments", ever_more_fragments, CURVE_FRAGMENTED, false },
+		{ "draining", draining, CURVE_SHRINKING, false },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
 		for (int seed = 0; seed < 20; seed++) {
-			struct curve_summary summary = watch(cases[i].process, seed, 90);
+			struct curve_summary summary = watch(cases[i].process, seed, 90, 0.5);
 
 			if (summary.trend != cases[i].trend)
 				fail_msg("%s, seed %d: %s, slope %.0f", cases[i].name, seed,
 					 curve_trend_name(summary.trend), summary.bytes_per_s);
+			summary = watch(cases[i].process, seed, 60, 3);
+			if (summary.lasting != cases[i].lasting)
+				fail_msg("%s, seed %d: p %.4f, by %.0f", cases[i].name, seed,
+					 summary.p_up, summary.rise_bytes);
 		}
 	}
 }
 
+static void a_rise_is_measured(void **state)
+{
+	struct curve_summary summary = watch(leak, 1, 60, 3);
+
+	(void)state;
+	assert_true(summary.p_up < 0.001);
+	assert_true(fabs(summary.rise_bytes - 57 * MIB / 4) < 3 * MIB);
+	assert_true(summary.most_bytes_per_s > MIB / 5 && summary.most_bytes_per_s < MIB / 2);
+	assert_in_range(summary.spans_grown, 6, 10);
+	/* Too short, whatever it does. */
+	summary = watch(leak, 1, 42, 3);
+	assert_int_equal(summary.trend, CURVE_GROWING);
+	assert_false(summary.lasting);
+	summary = watch(leak, 1, 60, 12);
+	assert_int_equal(summary.trend, CURVE_UNKNOWN);
+	assert_false(summary.lasting);
+}
+
 static void slopes_and_peaks_are_measured(void **state)
 {
-	struct curve_summary summary = watch(leak, 1, 90);
+	struct curve_summary summary = watch(leak, 1, 90, 0.5);
 
 	(void)state;
 	assert_true(fabs(summary.bytes_per_s - MIB / 4) < MIB / 50);
 	assert_true(fabs(summary.rise_bytes - 89.5 * MIB / 4) < 3 * MIB);
-	summary = watch(batch_that_fragments, 1, 90);
+	summary = watch(batch_that_fragments, 1, 90, 0.5);
 	assert_true(summary.peak_bytes >= 180 * MIB && summary.peak_bytes < 181 * MIB);
 	assert_true(summary.first.elapsed_s == 0.5 && summary.last.elapsed_s == 90);
 }
@@ -206,6 +228,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(growth_is_told_from_fragmentation_and_from_what_stays),
+		cmocka_unit_test(a_rise_is_measured),
 		cmocka_unit_test(slopes_and_peaks_are_measured),
 		cmocka_unit_test(a_few_looks_say_nothing),
 		cmocka_unit_test(a_long_trace_stays_small),

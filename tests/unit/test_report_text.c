@@ -161,8 +161,10 @@ static void exact_figures_carry_no_mark_estimates_do(void **state)
 	report->families[FAMILY_PYMALLOC].mode = FAMILY_MODE_SAMPLED;
 	report->families[FAMILY_PYMALLOC].observed_fraction = 0.012;
 	g_array_index(report->sites, struct site, 0).estimated = true;
+	g_array_index(report->sites, struct site, 0).with_memory = true;
 	text = render(&plain, NULL, report);
 	estimated = g_strsplit(text, "\n", -1);
+	assert_says(text, "6 of 6 intervals grew, and so did the memory in use;");
 	assert_says(estimated[1], "objects sampled 1.2 %, malloc exact");
 	assert_says(estimated[3], "~+2.1 MiB/min");
 	assert_says(estimated[3], "~2.1 MiB in ~9,000 blocks");

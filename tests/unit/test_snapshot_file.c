@@ -146,7 +146,7 @@ static void a_json_report_comes_from_a_recording(void **state)
 	site = json_array_get(json_object_get(object, "sites"), 0);
 	assert_string_equal(json_string_value(json_object_get(site, "verdict")), "leak");
 	assert_int_equal(json_integer_value(json_object_get(site, "outstanding_blocks")), 9000);
-	assert_string_equal(json_string_value(json_object_get(site, "id")), "30d33cf2afb8f2f8");
+	assert_string_equal(json_string_value(json_object_get(site, "id")), "6bc7352d9f38a138");
 	json_decref(object);
 	free(text);
 }

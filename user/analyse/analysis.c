@@ -176,10 +176,12 @@ static void fill_verdict(struct site *site, const struct analysis *analysis,
 	const GArray *axis = analysis->history->times;
 	g_autofree double *values = history_bytes(analysis->history, history);
 	struct theil_sen slope = theil_sen((const double *)(void *)axis->data, values, axis->len);
-	struct verdict_result result = judge_site(analysis->history, analysis->lines, history,
-						  snapshot, report->outstanding_bytes);
+	struct verdict_result result =
+		judge_site(analysis->history, analysis->lines, history, snapshot,
+			   report->outstanding_bytes, &report->curve);
 	site->verdict = result.verdict;
 	site->confidence = result.confidence;
+	site->with_memory = result.verdict == VERDICT_LEAK && result.with_memory;
 	site->growth_bytes_per_s_low = MIN(slope.low, site->growth_bytes_per_s);
 	site->growth_bytes_per_s_high = MAX(slope.high, site->growth_bytes_per_s);
 	if (history->now.estimated && report->elapsed_s > 0) {

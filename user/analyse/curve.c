@@ -3,13 +3,14 @@
 
 #include <math.h>
 
+#include "analyse/significance.h"
 #include "analyse/trend.h"
 
 /* The rule is in the header; these are its numbers. */
 enum { MIN_POINTS = 6 };
-static const double SIGNIFICANT = 0.05;
 static const double TELLING_SHARE = 0.01, TELLING_BYTES = 1 << 20;
 static const double PLATEAU = 0.25;
+static const double CERTAIN = 0.01, LATE_PACE = 0.35, LASTING_S = 45, SPAN_S = 5;
 static const double UNUSED_SHARE = 0.1, UNUSED_BYTES = 4 << 20;
 
 struct curve {
@@ -76,10 +77,12 @@ void curve_add(struct curve *curve, const struct curve_point *point)
 		thin(curve);
 }
 
-/* The slope of what is in use from point @from on, and whether it is significant either way. */
-static double slope_from(const struct curve *curve, guint from, struct mann_kendall *test)
+/* The slope of what is in use from point @from to before @to, and whether it is significant either
+ * way. */
+static struct theil_sen slope_of(const struct curve *curve, guint from, guint to,
+				 struct mann_kendall *test)
 {
-	guint count = curve->points->len - from, i;
+	guint count = to - from, i;
 	g_autofree double *times = g_new(double, count), *values = g_new(double, count);
 
 	for (i = 0; i < count; i++) {
@@ -88,44 +91,93 @@ static double slope_from(const struct curve *curve, guint from, struct mann_kend
 	}
 	if (test)
 		*test = mann_kendall(values, count);
-	return theil_sen(times, values, count).slope;
+	return theil_sen(times, values, count);
 }
 
-static enum curve_trend decide(const struct curve *curve, const struct curve_summary *summary,
-			       const struct mann_kendall *test)
+/* Less in all tells nothing: bytes. */
+static double telling_bytes(const struct curve_point *point)
+{
+	return MAX(TELLING_SHARE * (point->in_use_bytes + point->unused_bytes), TELLING_BYTES);
+}
+
+/* @late: bytes/s in the later half. */
+static enum curve_trend decide(const struct curve_summary *summary, double p_down, double late)
 {
 	const struct curve_point *last = &summary->last;
-	double held = last->in_use_bytes + last->unused_bytes;
-	double telling = MAX(TELLING_SHARE * held, TELLING_BYTES);
-	double late = slope_from(curve, curve->points->len / 2, NULL);
+	double held = last->in_use_bytes + last->unused_bytes, telling = telling_bytes(last);
 
-	if (test->p_up < SIGNIFICANT && summary->rise_bytes >= telling &&
+	if (summary->p_up < SIGNIFICANT && summary->rise_bytes >= telling &&
 	    late >= PLATEAU * summary->bytes_per_s)
 		return CURVE_GROWING;
 	if (last->unused_bytes >= MAX(UNUSED_SHARE * held, UNUSED_BYTES))
 		return CURVE_FRAGMENTED;
-	if (test->p_down < SIGNIFICANT && summary->rise_bytes <= -telling)
+	if (p_down < SIGNIFICANT && summary->rise_bytes <= -telling)
 		return CURVE_SHRINKING;
 	return CURVE_FLAT;
+}
+
+static bool is_lasting(const struct curve_summary *summary, double early, double late)
+{
+	return summary->p_up < CERTAIN && late > 0 && late >= LATE_PACE * early &&
+	       summary->last.elapsed_s - summary->first.elapsed_s >= LASTING_S &&
+	       summary->rise_bytes >= telling_bytes(&summary->last);
+}
+
+/* The median of what is in use in the span of SPAN_S that begins with point *@next, which is moved
+ * on to the next span. */
+static double span_median(const struct curve *curve, guint *next)
+{
+	double end = point_at(curve, *next)->elapsed_s + SPAN_S, values[CURVE_MAX_POINTS];
+	guint count = 0;
+
+	do {
+		values[count++] = point_at(curve, (*next)++)->in_use_bytes;
+	} while (*next < curve->points->len && point_at(curve, *next)->elapsed_s < end);
+	return median(values, count);
+}
+
+static uint32_t spans_grown(const struct curve *curve)
+{
+	guint next = 0;
+	double before = span_median(curve, &next);
+	uint32_t grown = 0;
+
+	while (next < curve->points->len) {
+		double now = span_median(curve, &next);
+
+		grown += now > before;
+		before = now;
+	}
+	return grown;
 }
 
 struct curve_summary curve_summarise(const struct curve *curve)
 {
 	struct curve_summary summary = { .trend = CURVE_UNKNOWN, .points = curve->points->len };
+	guint count = summary.points, middle = count / 2, i;
 	struct mann_kendall test;
-	guint i;
+	struct theil_sen slope;
+	double early, late;
 
-	if (!summary.points)
+	if (!count)
 		return summary;
 	summary.first = *point_at(curve, 0);
-	summary.last = *point_at(curve, summary.points - 1);
-	for (i = 0; i < summary.points; i++)
+	summary.last = *point_at(curve, count - 1);
+	for (i = 0; i < count; i++)
 		summary.peak_bytes = MAX(summary.peak_bytes, point_at(curve, i)->in_use_bytes);
-	summary.bytes_per_s = slope_from(curve, 0, &test);
+	slope = slope_of(curve, 0, count, &test);
+	summary.bytes_per_s = slope.slope;
 	summary.rise_bytes =
 		summary.bytes_per_s * (summary.last.elapsed_s - summary.first.elapsed_s);
-	if (summary.points >= MIN_POINTS)
-		summary.trend = decide(curve, &summary, &test);
+	if (count < MIN_POINTS)
+		return summary;
+	early = slope_of(curve, 0, middle + 1, NULL).slope;
+	late = slope_of(curve, middle, count, NULL).slope;
+	summary.p_up = test.p_up;
+	summary.most_bytes_per_s = slope.high;
+	summary.spans_grown = spans_grown(curve);
+	summary.trend = decide(&summary, test.p_down, late);
+	summary.lasting = is_lasting(&summary, early, late);
 	return summary;
 }
 

@@ -6,6 +6,7 @@
 #ifndef PYLEAK_ANALYSE_CURVE_H
 #define PYLEAK_ANALYSE_CURVE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <glib.h>
 
@@ -33,6 +34,12 @@ struct curve_summary {
 	double bytes_per_s; /* that slope, by Theil and Sen */
 	double peak_bytes;  /* the most that was in use */
 	uint32_t points;
+	/* How sure and lasting a rise is, for verdicts; nothing while the trend is unknown. */
+	bool lasting; /* p_up below 0.01, for 45 s or longer, of late at 35 % of the first
+			 half's pace or more, by as much as growing asks for */
+	double p_up;  /* Mann-Kendall's over all points */
+	double most_bytes_per_s; /* the upper end of the slope's 95 % interval */
+	uint32_t spans_grown;	 /* spans of 5 s whose median is above that of the span before */
 };
 
 struct curve;

@@ -36,6 +36,7 @@ struct site {
 	enum verdict verdict;
 	double confidence; /* 0 to 1, in the verdict */
 	bool estimated;	   /* sampled, not exact */
+	bool with_memory;  /* a leak by help of the memory in use: verdict.h */
 	bool judged;	   /* else there are sums and a stack only: the site ranks too low */
 	int64_t outstanding_bytes, outstanding_blocks;
 	int64_t alloc_bytes, alloc_blocks; /* all that was allocated since attach, freed or not */

@@ -7,10 +7,9 @@
 #include <string.h>
 #include <glib.h>
 
-enum { EXACT_MAX = 10, EXACT_PAIRS = EXACT_MAX * (EXACT_MAX - 1) / 2 };
+#include "analyse/significance.h"
 
-/* 97.5 % quantile of the standard normal distribution. */
-static const double Z_95 = 1.959963984540054;
+enum { EXACT_MAX = 10, EXACT_PAIRS = EXACT_MAX * (EXACT_MAX - 1) / 2 };
 
 static int compare_doubles(const void *left, const void *right)
 {
@@ -100,9 +99,10 @@ struct mann_kendall mann_kendall(const double *values, size_t count)
 	return result;
 }
 
-static double median(const double *sorted, size_t count)
+double median(double *values, size_t count)
 {
-	return count % 2 ? sorted[count / 2] : sorted[count / 2 - 1] / 2 + sorted[count / 2] / 2;
+	qsort(values, count, sizeof(*values), compare_doubles);
+	return count % 2 ? values[count / 2] : values[count / 2 - 1] / 2 + values[count / 2] / 2;
 }
 
 /* An index into @count sorted slopes, from a rank that may lie outside. */
@@ -134,11 +134,10 @@ struct theil_sen theil_sen(const double *times, const double *values, size_t cou
 	}
 	if (!n)
 		return result;
-	qsort(slopes, n, sizeof(*slopes), compare_doubles);
-	result.slope = median(slopes, n);
+	result.slope = median(slopes, n); /* which sorts them */
 	/* Ranks by Gilbert, Statistical Methods for Environmental Pollution Monitoring
 	 * (1987), 16.5. */
-	half_width = Z_95 * sqrt(variance(values, count, &ties));
+	half_width = QUANTILE_95 * sqrt(variance(values, count, &ties));
 	result.low = MIN(slopes[clamp_rank(floor((n - half_width) / 2) - 1, n)], result.slope);
 	result.high = MAX(slopes[clamp_rank(ceil((n + half_width) / 2), n)], result.slope);
 	return result;
@@ -152,7 +151,8 @@ static double student_quantile(size_t freedom)
 	if (freedom - 2 < G_N_ELEMENTS(first))
 		return first[freedom - 2];
 	/* The first terms of its expansion in 1 / freedom (Cornish and Fisher). */
-	return Z_95 + (Z_95 * Z_95 * Z_95 + Z_95) / (4.0 * freedom);
+	return QUANTILE_95 +
+	       (QUANTILE_95 * QUANTILE_95 * QUANTILE_95 + QUANTILE_95) / (4.0 * freedom);
 }
 
 bool falls_evenly(const double *values, size_t count)

@@ -30,6 +30,9 @@ struct theil_sen {
 };
 struct theil_sen theil_sen(const double *times, const double *values, size_t count);
 
+/* Of @count values, at least one, which it sorts; of an even number the mean of the middle two. */
+double median(double *values, size_t count);
+
 /*
  * Whether equidistant values fall along a line, by Student's test of the slope of their regression
  * at 2.5 %: of few values that hardly scatter it is sure when ranks cannot be. Fewer than 4 values,

@@ -3,18 +3,19 @@
 
 #include <math.h>
 
-#include "analyse/trend.h"
+#include "analyse/significance.h"
+#include "analyse/site_curve.h"
 
 /* The rule is in the header; these are its numbers. */
 enum {
 	MIN_INTERVALS = 4,
 	MIN_INTERVALS_OF_ESTIMATES = 6,
 	MIN_INTERVALS_WITHOUT_SURVIVAL = 8,
-	MIN_RECENT_INTERVALS = 3,
 	MIN_GROWN = 4,
-	MIN_GAINS = 5,
+	MIN_INTERVALS_WITH_MEMORY = 5,
+	MIN_GROWN_WITH_MEMORY = 3,
 };
-static const double SIGNIFICANT = 0.05, BEYOND_DOUBT = 0.001, SIGNIFICANT_OF_ESTIMATES = 0.01;
+static const double BEYOND_DOUBT = 0.001, SIGNIFICANT_OF_ESTIMATES = 0.01;
 static const double LARGE_RISE = 0.25;
 static const double PLATEAU_SLOPE = 0.1, SLOWING_SLOPE = 0.6, SLOWING_GAIN = 0.25;
 static const double LET_GO = 0.3, SHRUNK = 0.05, SMALL_STEP = 0.02;
@@ -23,111 +24,20 @@ static const double LEAST_PACE = 0.45, MOST_PACE = 2, SAME_PACE = 1.4, NEARLY_AL
 		    LARGEST_STEP = 0.6;
 static const double SLOW_PACE = 0.7, SLOWING_PACE = 0.85;
 static const double FADING = 0.65, FADING_OF_KNOWN = 0.75, BLOCKS_AT_ONCE = 20;
+/* Where memory in use helps out, and where it contradicts. */
+static const double LEADING_SHARE = 0.05, LARGEST_STEP_WITH_MEMORY = 0.8, CONTRADICTING = 0.25;
 /* Of a normal distribution, one-sided 1 %. */
 static const double QUANTILE_99 = 2.326;
-static const double LEAST_RISE_S = 45, ONSET = 0.1, GROWN_SHARE = 0.4;
-static const double TELLING_INTERVAL = 0.5, PAUSE = 0.2, TELLING_BLOCKS = 8;
+static const double LEAST_RISE_S = 45, GROWN_SHARE = 0.4;
+static const double PAUSE = 0.2, TELLING_BLOCKS = 8;
 static const double RISE_COLLECTED = 0.25, COLLECTED = 0.05, FEW_OBJECTS = 5, BLOCKS_OF_OBJECT = 50,
 		    LONGEST_WAIT_S = 300;
-static const double LEAST_SHARE = 0.01, LEAST_RISE_BYTES = 16 << 10, SURE_ENOUGH = 0.9;
-
-/* What the curve says, the attach left out. */
-struct curve {
-	struct mann_kendall whole, last_half;
-	double rise; /* bytes: the slope of the whole times its duration */
-	double slope, first_slope, last_slope; /* bytes/s */
-	double recent_gain, recent_s;
-	double peak, largest_fall;
-	double gain, largest_gain;    /* of the whole; in one interval */
-	bool gains_fall;	      /* those of the intervals become smaller, surely */
-	double gains_p_down;	      /* Mann-Kendall's of the gains */
-	double early_gain, late_gain; /* bytes/s, the means of the first two and the last two */
-	double gains_s;		      /* how long two of them last */
-	double last_gain, least_gain; /* bytes/s; the least of those before the last */
-	double rise_s;		      /* since it was last as low as at the beginning, or nearly */
-	size_t rise_count;	      /* intervals since then */
-	size_t rise_grown;	      /* of these, how many grew */
-};
-
-/* Since when the curve rises: the last time it was within a tenth of its rise from its lowest. */
-static void measure_rise(struct curve *curve, const double *times, const double *values,
-			 size_t count)
-{
-	double last = values[count - 1], lowest = values[0];
-	size_t onset, i;
-
-	for (i = 0; i < count; i++)
-		lowest = MIN(lowest, values[i]);
-	for (onset = count - 1; onset > 0; onset--)
-		if (values[onset] <= lowest + ONSET * (last - lowest))
-			break;
-	curve->rise_s = times[count - 1] - times[onset];
-	curve->rise_count = count - 1 - onset;
-	for (i = onset + 1; i < count; i++)
-		curve->rise_grown += values[i] > values[i - 1];
-}
-
-/* By the second: the last report comes when the trace ends, soon after the one before. */
-static void measure_gains(struct curve *curve, const double *times, const double *values,
-			  size_t count)
-{
-	g_autofree double *gains = g_new(double, count);
-	double usual_s = (times[count - 1] - times[0]) / (count - 1);
-	size_t kept = 0;
-
-	for (size_t i = 1; i < count; i++) {
-		double seconds = times[i] - times[i - 1];
-
-		if (seconds >= TELLING_INTERVAL * usual_s && seconds > 0)
-			gains[kept++] = (values[i] - values[i - 1]) / seconds;
-	}
-	if (!kept)
-		return;
-	/* Of few nobody can tell: until then it is as if they did. */
-	curve->gains_p_down = mann_kendall(gains, kept).p_down;
-	curve->gains_fall =
-		kept < MIN_GAINS || falls_evenly(gains, kept) || curve->gains_p_down < SIGNIFICANT;
-	if (kept >= MIN_GROWN) {
-		curve->early_gain = (gains[0] + gains[1]) / 2;
-		curve->gains_s = 2 * usual_s;
-		curve->late_gain = (gains[kept - 2] + gains[kept - 1]) / 2;
-	}
-	curve->last_gain = gains[kept - 1];
-	curve->least_gain = INFINITY;
-	for (size_t i = 0; i + 1 < kept; i++)
-		curve->least_gain = MIN(curve->least_gain, gains[i]);
-}
-
-static struct curve curve_measure(const double *times, const double *values, size_t count)
-{
-	size_t middle = (count - 1) / 2, recent = MAX(MIN_RECENT_INTERVALS, (count - 1) / 3), i;
-	struct curve curve = { 0 };
-	double highest = values[0];
-
-	recent = MIN(recent, count - 1);
-	curve.whole = mann_kendall(values, count);
-	curve.last_half = mann_kendall(values + middle, count - middle);
-	curve.slope = theil_sen(times, values, count).slope;
-	curve.first_slope = theil_sen(times, values, middle + 1).slope;
-	curve.last_slope = theil_sen(times + middle, values + middle, count - middle).slope;
-	curve.rise = curve.slope * (times[count - 1] - times[0]);
-	curve.recent_gain = values[count - 1] - values[count - 1 - recent];
-	curve.recent_s = times[count - 1] - times[count - 1 - recent];
-	for (i = 0; i < count; i++) {
-		highest = MAX(highest, values[i]);
-		curve.largest_fall = MAX(curve.largest_fall, highest - values[i]);
-		if (i)
-			curve.largest_gain = MAX(curve.largest_gain, values[i] - values[i - 1]);
-	}
-	measure_gains(&curve, times, values, count);
-	curve.peak = highest;
-	curve.gain = values[count - 1] - values[0];
-	return curve;
-}
+static const double ROUGH = 0.5, SMALL_SHARE = 0.1, LEAST_SHARE = 0.05, LEAST_RISE_BYTES = 16 << 10,
+		    SURE_ENOUGH = 0.9;
 
 static struct verdict_result few_intervals(const struct verdict_evidence *evidence)
 {
-	struct verdict_result result = { VERDICT_STEADY, 0 };
+	struct verdict_result result = { .verdict = VERDICT_STEADY };
 	double now, before;
 
 	if (evidence->count < 2)
@@ -142,25 +52,36 @@ static struct verdict_result few_intervals(const struct verdict_evidence *eviden
 	return result;
 }
 
-static bool is_shrinking(const struct curve *curve, double last)
+static bool is_shrinking(const struct site_curve *curve, double last)
 {
 	return MIN(curve->whole.p_down, curve->last_half.p_down) < SIGNIFICANT &&
 	       curve->peak - last > SHRUNK * curve->peak;
 }
 
-static bool is_growing(const struct curve *curve)
+static bool memory_rises(const struct verdict_evidence *evidence)
 {
-	return curve->whole.p_up < SIGNIFICANT && curve->last_slope > 0 &&
-	       curve->last_slope > PLATEAU_SLOPE * curve->first_slope &&
-	       curve->recent_gain > PLATEAU_SLOPE * curve->first_slope * curve->recent_s;
+	return evidence->memory && evidence->memory->lasting;
+}
+
+/* An estimate also stands still where no window came by. */
+static bool is_growing(const struct verdict_evidence *evidence, const struct site_curve *curve)
+{
+	if (curve->whole.p_up >= SIGNIFICANT)
+		return false;
+	return (evidence->estimated && memory_rises(evidence)) ||
+	       (curve->last_slope > 0 && curve->last_slope > PLATEAU_SLOPE * curve->first_slope &&
+		curve->recent_gain > PLATEAU_SLOPE * curve->first_slope * curve->recent_s);
 }
 
 /* The share of the old blocks that stayed, 0 to 1, by the kinder of the two measures. */
-static double kept_share(const struct verdict_evidence *evidence, const struct curve *curve)
+static double kept_share(const struct verdict_evidence *evidence, const struct site_curve *curve)
 {
 	double last = evidence->values[evidence->count - 1];
 	double now = evidence->times[evidence->count - 1], expected = evidence->held_blocks;
 
+	/* Between two moments what was outstanding is a guess; of few blocks a poor one. */
+	if (evidence->old_alloc_blocks > 0)
+		expected = MIN(expected, evidence->old_alloc_blocks);
 	if (last > 0 && curve->slope > 0) {
 		double blocks_per_byte = evidence->outstanding_blocks / last;
 		double risen_by_then = curve->slope * (now - evidence->survival_age_s);
@@ -193,30 +114,44 @@ static double survivors_pace(const struct verdict_evidence *evidence, double *de
 	return late / late_s / (evidence->old_live_blocks / early_s);
 }
 
+/* How many independent events the newest value is the sum of, at most. */
+static double independent_events(const struct verdict_evidence *evidence)
+{
+	double events = evidence->outstanding_blocks / BLOCKS_AT_ONCE;
+
+	if (evidence->relative_error > 0)
+		events = MIN(events, 1 / (evidence->relative_error * evidence->relative_error));
+	return events;
+}
+
 /*
  * By the curve alone: the gains become smaller by more than chance would have it, were blocks
  * allocated 20 at a time. Holds where blocks come and go, or too few were seen, for
  * survivors_pace(). Estimates are rough for other reasons, so of these they must fall one after
- * the other.
+ * the other. A small part of what is outstanding, as a cache's keys, has few blocks to go by: there
+ * it is enough that they fall.
  */
-static bool gains_fade(const struct verdict_evidence *evidence, const struct curve *curve)
+static bool gains_fade(const struct verdict_evidence *evidence, const struct site_curve *curve)
 {
 	bool known = !evidence->estimated && evidence->survival_known;
 	double last = evidence->values[evidence->count - 1];
-	double early = curve->early_gain, late = MAX(curve->late_gain, 0), blocks;
+	double early = curve->early_gain, late = MAX(curve->late_gain, 0), late_events;
 
+	if (last < SMALL_SHARE * evidence->all_bytes && curve->gains_fall &&
+	    late < FADING_OF_KNOWN * early)
+		return true;
 	if (late >= (known ? FADING_OF_KNOWN : FADING) * early || last <= 0 ||
 	    (!known && curve->gains_p_down >= SIGNIFICANT))
 		return false;
-	if (late <= 0)
+	if (late <= 0 || (!known && curve->gains_p_down < SIGNIFICANT_OF_ESTIMATES))
 		return true;
 	/* That late_gain stands for; early_gain for early / late times as many. */
-	blocks = evidence->outstanding_blocks / last * late * curve->gains_s / BLOCKS_AT_ONCE;
-	return log(late / early) < -QUANTILE_99 * sqrt((1 + late / early) / MAX(blocks, 1));
+	late_events = independent_events(evidence) * late * curve->gains_s / last;
+	return log(late / early) < -QUANTILE_99 * sqrt((1 + late / early) / MAX(late_events, 1));
 }
 
 /* Ever fewer stay, interval by interval: what a cache does whose keys come back. */
-static bool fills_up(const struct verdict_evidence *evidence, const struct curve *curve)
+static bool fills_up(const struct verdict_evidence *evidence, const struct site_curve *curve)
 {
 	double deviation, pace = survivors_pace(evidence, &deviation);
 
@@ -227,7 +162,8 @@ static bool fills_up(const struct verdict_evidence *evidence, const struct curve
 }
 
 /* Of what is known block by block: fewer stay than before, and not by chance. */
-static bool slows_down_surely(const struct verdict_evidence *evidence, const struct curve *curve)
+static bool slows_down_surely(const struct verdict_evidence *evidence,
+			      const struct site_curve *curve)
 {
 	double deviation, pace = survivors_pace(evidence, &deviation);
 	double expected = (double)evidence->outstanding_blocks / MAX(curve->rise_count, 1);
@@ -241,18 +177,24 @@ static bool slows_down_surely(const struct verdict_evidence *evidence, const str
 	return pace < SLOW_PACE && log(pace) < -QUANTILE_99 * deviation;
 }
 
-static bool slows_down(const struct curve *curve)
+static bool slows_down(const struct site_curve *curve)
 {
 	return curve->last_slope < SLOWING_SLOPE * curve->first_slope ||
 	       curve->recent_gain < SLOWING_GAIN * curve->first_slope * curve->recent_s;
 }
 
+static bool old_are_known(const struct verdict_evidence *evidence)
+{
+	return evidence->survival_known && evidence->held_blocks > 0;
+}
+
 /* What is asked of estimates, whose curves are too rough for slows_down(). */
-static bool is_leak_by_sample(const struct verdict_evidence *evidence, const struct curve *curve)
+static bool is_leak_by_sample(const struct verdict_evidence *evidence,
+			      const struct site_curve *curve)
 {
 	double deviation;
 
-	return evidence->survival_known &&
+	return old_are_known(evidence) && evidence->relative_error < ROUGH &&
 	       evidence->values[evidence->count - 1] >= LEAST_SHARE * evidence->all_bytes &&
 	       evidence->intervals >= MIN_INTERVALS_OF_ESTIMATES &&
 	       curve->whole.p_up <= SIGNIFICANT_OF_ESTIMATES &&
@@ -264,7 +206,7 @@ static bool is_leak_by_sample(const struct verdict_evidence *evidence, const str
  * As much as the site holds may be garbage in cycles, which the collector has not looked at yet. It
  * has where it ran after a good part of the rise, and nothing went.
  */
-static bool may_be_garbage(const struct verdict_evidence *evidence, const struct curve *curve)
+static bool may_be_garbage(const struct verdict_evidence *evidence, const struct site_curve *curve)
 {
 	bool left = evidence->collected_ago_s <= (1 - RISE_COLLECTED) * curve->rise_s &&
 		    curve->largest_fall <= COLLECTED * curve->peak;
@@ -274,60 +216,117 @@ static bool may_be_garbage(const struct verdict_evidence *evidence, const struct
 	       evidence->times[evidence->count - 1] < LONGEST_WAIT_S;
 }
 
-static bool is_leak(const struct verdict_evidence *evidence, const struct curve *curve,
-		    double *confidence)
+/* The process's memory has not grown by what the site claims, nor by a good part of it. */
+static bool is_contradicted(const struct verdict_evidence *evidence, const struct site_curve *curve)
+{
+	return evidence->memory && evidence->memory->trend != CURVE_UNKNOWN &&
+	       evidence->memory->most_bytes_per_s < CONTRADICTING * curve->slope;
+}
+
+/*
+ * The site leads in a process whose memory rises lastingly, and nothing that was seen of it speaks
+ * against its part in that.
+ */
+static bool is_leak_with_memory(const struct verdict_evidence *evidence,
+				const struct site_curve *curve)
+{
+	double last = evidence->values[evidence->count - 1], old = evidence->old_live_blocks;
+	double young = evidence->outstanding_blocks - old, deviation;
+	double pace = survivors_pace(evidence, &deviation);
+
+	if (!memory_rises(evidence) || !evidence->survival_known || old <= 0 || young <= 0 ||
+	    last < LEADING_SHARE * MIN(evidence->all_bytes, evidence->memory->rise_bytes) ||
+	    evidence->intervals < MIN_INTERVALS_WITH_MEMORY ||
+	    curve->rise_grown < MIN_GROWN_WITH_MEMORY || gains_fade(evidence, curve) ||
+	    curve->largest_gain > LARGEST_STEP_WITH_MEMORY * curve->gain)
+		return false;
+	/* The totals of pymalloc are known, and with them the curve of what holds most of a size
+	 * class; how old its blocks are only a few windows say. */
+	if (!curve->gains_fall && curve->late_gain >= SLOWING_PACE * curve->early_gain)
+		return true;
+	/* Blocks of an estimate are more than were seen: as few as its error says. */
+	deviation = MAX(deviation, evidence->relative_error *
+					   sqrt((old + young) / old + (old + young) / young));
+	return log(pace / SLOWING_PACE) >= -QUANTILE_99 * deviation &&
+	       log(pace / LEAST_PACE) >= -deviation;
+}
+
+/* That both tests' results are chance (Fisher 1932). */
+static double both_by_chance(double p, double q)
+{
+	double both = MAX(p * q, 1e-12);
+
+	return both * (1 - log(both));
+}
+
+/* It has risen for long enough, and most of the time; if need be without knowing of old blocks. */
+static bool rises_long(const struct verdict_evidence *evidence, const struct site_curve *curve)
+{
+	if (!old_are_known(evidence) && (evidence->intervals < MIN_INTERVALS_WITHOUT_SURVIVAL ||
+					 curve->whole.p_up >= BEYOND_DOUBT))
+		return false;
+	return curve->rise_s >= LEAST_RISE_S && curve->rise_grown >= MIN_GROWN &&
+	       curve->rise_grown >= GROWN_SHARE * curve->rise_count && !fills_up(evidence, curve);
+}
+
+static bool is_leak(const struct verdict_evidence *evidence, const struct site_curve *curve,
+		    struct verdict_result *result)
 {
 	double last = evidence->values[evidence->count - 1], p = curve->whole.p_up;
-	bool known = evidence->survival_known && evidence->held_blocks > 0;
+	bool known = old_are_known(evidence);
 	double kept = known ? kept_share(evidence, curve) : 1, deviation;
+	uint32_t grown = evidence->intervals_grown;
 
-	if (curve->rise_s < LEAST_RISE_S || curve->rise_grown < MIN_GROWN ||
-	    curve->rise_grown < GROWN_SHARE * curve->rise_count || curve->rise < LEAST_RISE_BYTES)
-		return false;
-	if (!(curve->rise >= LARGE_RISE * last) && !(p < BEYOND_DOUBT))
+	if (curve->rise < LEAST_RISE_BYTES ||
+	    (!(curve->rise >= LARGE_RISE * last) && !(p < BEYOND_DOUBT)))
 		return false;
 	if (curve->largest_fall > LET_GO * curve->peak || may_be_garbage(evidence, curve))
 		return false;
-	if (fills_up(evidence, curve))
-		return false;
-	if (evidence->estimated) {
-		if (!is_leak_by_sample(evidence, curve))
+	if (!evidence->estimated) {
+		if (!rises_long(evidence, curve) ||
+		    (known ? slows_down_surely(evidence, curve) : slows_down(curve)))
 			return false;
-		/* As many old ones as if none had gone. */
-		if (survivors_pace(evidence, &deviation) <
-		    (evidence->observed_fraction < NEARLY_ALL ? MOST_PACE : SAME_PACE))
-			kept = 1;
-	} else if (known ? slows_down_surely(evidence, curve) : slows_down(curve)) {
+	} else if (is_contradicted(evidence, curve)) {
+		return false;
+	} else if (is_leak_with_memory(evidence, curve)) {
+		p = both_by_chance(p, evidence->memory->p_up);
+		grown = MAX(grown, evidence->memory->spans_grown);
+		result->with_memory = true;
+	} else if (!rises_long(evidence, curve) || !is_leak_by_sample(evidence, curve)) {
 		return false;
 	}
-	if (known ? kept < KEPT
-		  : evidence->intervals < MIN_INTERVALS_WITHOUT_SURVIVAL || !(p < BEYOND_DOUBT))
+	/* As many old ones as if none had gone. */
+	if (evidence->estimated &&
+	    survivors_pace(evidence, &deviation) <
+		    (evidence->observed_fraction < NEARLY_ALL ? MOST_PACE : SAME_PACE))
+		kept = 1;
+	if (known && kept < KEPT)
 		return false;
-	*confidence = (1 - p) * kept * (1 - exp2(-(double)evidence->intervals_grown));
-	*confidence = CLAMP(*confidence, 0, known ? 0.99 : SURE_ENOUGH);
-	return *confidence >= SURE_ENOUGH;
+	result->confidence =
+		CLAMP((1 - p) * kept * (1 - exp2(-(double)grown)), 0, known ? 0.99 : SURE_ENOUGH);
+	return result->confidence >= SURE_ENOUGH;
 }
 
 struct verdict_result verdict_decide(const struct verdict_evidence *evidence)
 {
-	struct verdict_result result;
-	struct curve curve;
+	struct verdict_result result = { 0 };
+	struct site_curve curve;
 	double p, last;
 
 	if (evidence->intervals < MIN_INTERVALS || evidence->count < MIN_INTERVALS + 1)
 		return few_intervals(evidence);
 	last = evidence->values[evidence->count - 1];
-	curve = curve_measure(evidence->times + 1, evidence->values + 1, evidence->count - 1);
-	measure_rise(&curve, evidence->times, evidence->values, evidence->count);
+	curve = site_curve_measure(evidence->times, evidence->values, evidence->count);
 	if (is_shrinking(&curve, last)) {
 		result.verdict = VERDICT_SHRINKING;
 		p = MIN(curve.whole.p_down, curve.last_half.p_down);
-	} else if (is_growing(&curve)) {
-		if (is_leak(evidence, &curve, &result.confidence)) {
+	} else if (is_growing(evidence, &curve)) {
+		if (is_leak(evidence, &curve, &result)) {
 			result.verdict = VERDICT_LEAK;
 			return result;
 		}
 		result.verdict = VERDICT_GROWING;
+		result.fades = gains_fade(evidence, &curve);
 		p = curve.whole.p_up;
 	} else {
 		result.verdict = VERDICT_STEADY;

@@ -200,8 +200,9 @@ static void write_evidence(struct line *line, const struct site *site, bool verb
 	GString *text = g_string_new(NULL);
 
 	if (site->intervals > 1)
-		g_string_append_printf(text, "%u of %u intervals grew", site->intervals_grown,
-				       site->intervals);
+		g_string_append_printf(text, "%u of %u intervals grew%s", site->intervals_grown,
+				       site->intervals,
+				       site->with_memory ? ", and so did the memory in use" : "");
 	if (site->survival >= MOST)
 		g_string_append_printf(text,
 				       "%s%d %% of what was allocated %s ago or earlier is still "
