@@ -19,14 +19,13 @@ LIBRARIES = [pyleak.DEBIAN]
 class Case:
     """A program with its options.
 
-    leak: whether the line marked LEAK is one; else nothing is. called: whether a minute is enough to call it so. settled: false where
-    pyleak is known to be wrong at times, so that the end-to-end tests leave it to `make check-cases`. types: of what piles up on
-    that line, all of them.
+    leak: whether the line marked LEAK is one; else nothing is. called: whether a minute is enough to call it so, even while other
+    tests run. types: of what piles up on that line, all of them.
     """
 
-    def __init__(self, script, *options, leak, pythons, called=True, settled=True, types=(), **environment):
+    def __init__(self, script, *options, leak, pythons, called=True, types=(), **environment):
         self.script, self.options, self.leak, self.called = str(FOLDER / (script + ".py")), options, leak, called
-        self.settled, self.types = settled, set(types)
+        self.types = set(types)
         self.pythons, self.environment = pythons, environment
         self.name = "-".join([script.replace("_", "-"), *(each.split("=")[-1] for each in options)])
 
@@ -42,9 +41,9 @@ class Case:
 
 CASES = [
     Case("pyplot_loop", "--figures=closed", leak=False, pythons=LIBRARIES),
+    Case("pyplot_loop", "--figures=kept", leak=True, pythons=LIBRARIES, types=["raw buffer"], MPLBACKEND="Agg"),
     # Stacks so deep that a minute holds ten windows or so on malloc: enough for the line, not for a verdict that comes in
     # time whatever else the machine does. In docs/cases.md: how often it does.
-    Case("pyplot_loop", "--figures=kept", leak=True, called=False, pythons=LIBRARIES, types=["raw buffer"], MPLBACKEND="Agg"),
     Case("charts_tk", leak=True, called=False, pythons=LIBRARIES, types=["raw buffer"], DISPLAY="own"),
     Case("numpy_list", leak=True, pythons=LIBRARIES, types=["raw buffer", "numpy.ndarray"]),
     Case("cycles", "--gc=off", leak=True, pythons=PLAIN, types=["raw buffer"]),
@@ -52,16 +51,14 @@ CASES = [
     Case("uuid_cache", "--cache=dict", leak=True, pythons=PLAIN, types=["str"]),
     Case("uuid_cache", "--cache=weak", leak=False, pythons=PLAIN),
     Case("which_dict", leak=True, pythons=PLAIN, types=["dict", "dict keys", "str"]),
-    # Large blocks, few objects: as long as the cyclic collector has not run, a minute says "growing" at times.
-    Case("images_pil", "--uploads=kept", leak=True, called=False, pythons=LIBRARIES, types=["raw buffer"]),
+    Case("images_pil", "--uploads=kept", leak=True, pythons=LIBRARIES, types=["raw buffer"]),
     Case("images_pil", "--uploads=dropped", leak=False, pythons=LIBRARIES),
     Case("images_cv", "--cuts=views", leak=True, pythons=LIBRARIES, types=["raw buffer", "numpy.ndarray"]),
     Case("images_cv", "--cuts=copies", leak=False, pythons=LIBRARIES),
     Case("images_native", leak=True, pythons=PLAIN, types=["raw buffer"], LIBRARY="scratch"),
     Case("warm_up", leak=False, pythons=PLAIN),
     Case("lru", "--cache=lru_cache", leak=False, pythons=PLAIN),
-    # Known to go wrong at times: see docs/cases.md. `make check-cases` counts it, and it is red there.
-    Case("lru", "--cache=ordered", leak=False, pythons=PLAIN, settled=False),
+    Case("lru", "--cache=ordered", leak=False, pythons=PLAIN),
     Case("batches", leak=False, pythons=PLAIN),
     Case("fragmentation", leak=False, pythons=PLAIN),
     Case("queue_drains", leak=False, pythons=PLAIN),

@@ -119,7 +119,7 @@ def malloc():
 
 
 def status():
-    return {"time": time.time(), "leaked": STATE["leaked"]}
+    return {"time": time.time(), "leaked": STATE["leaked"], "buffers": len(STATE["buffers"])}
 
 
 if __name__ == "__main__":
