@@ -414,7 +414,7 @@ static void what_memory_has_no_room_for_is_not_extrapolated(void **state)
 	/* There is room among chunks that were free. */
 	snapshot = snapshot_of(&few, 1, FAMILY_MALLOC);
 	snapshot->memory.malloc_known = true;
-	snapshot->malloc_free_growth_bytes = -30000000;
+	snapshot->malloc_free_growth_bytes = -20800000;
 	estimate_contexts(snapshot);
 	assert_int_equal(context_of(snapshot, 1)->live_bytes, 20800000);
 	snapshot_free(snapshot);
@@ -426,6 +426,49 @@ static void what_memory_has_no_room_for_is_not_extrapolated(void **state)
 	snapshot->memory.malloc_known = true;
 	estimate_contexts(snapshot);
 	assert_in_range(context_of(snapshot, 1)->live_bytes, 16000000, 20000000);
+	snapshot_free(snapshot);
+}
+
+/*
+ * As CI saw it (test_windows.py, a leak among millions of mallocs) on a crowded host: windows in
+ * which the target hardly ran showed 5 blocks of the leak, which stand for a third of it.
+ */
+static void of_few_survivors_memory_says_how_much_they_hold(void **state)
+{
+	const struct sample_cell few = { .context = 1,
+					 .blocks = 5,
+					 .size = 1280,
+					 .weight = 12500,
+					 .bytes = 3.2e6,
+					 .byte_squares = 5 * 0.64e6 * 0.64e6 };
+	struct sample_cell many = few;
+	struct snapshot *snapshot = snapshot_of(&few, 1, FAMILY_MALLOC);
+
+	(void)state;
+	snapshot->private_growth_bytes = 5000000;
+	estimate_contexts(snapshot);
+	assert_int_equal(context_of(snapshot, 1)->live_bytes, 3200000); /* what is free: unknown */
+	snapshot_free(snapshot);
+	snapshot = snapshot_of(&few, 1, FAMILY_MALLOC);
+	snapshot->memory.malloc_known = true;
+	snapshot->private_growth_bytes = 5000000;
+	estimate_contexts(snapshot);
+	assert_int_equal(context_of(snapshot, 1)->live_bytes, 5000000);
+	snapshot_free(snapshot);
+	/* Others may hold the rest, which no window has seen: five are twelve at most. */
+	snapshot = snapshot_of(&few, 1, FAMILY_MALLOC);
+	snapshot->memory.malloc_known = true;
+	snapshot->private_growth_bytes = 500000000;
+	estimate_contexts(snapshot);
+	assert_in_range(context_of(snapshot, 1)->live_bytes, 3200000 * 2, 3200000 / 5 * 12);
+	snapshot_free(snapshot);
+	many.blocks = 500;
+	many.byte_squares /= 100;
+	snapshot = snapshot_of(&many, 1, FAMILY_MALLOC);
+	snapshot->memory.malloc_known = true;
+	snapshot->private_growth_bytes = 500000000;
+	estimate_contexts(snapshot);
+	assert_in_range(context_of(snapshot, 1)->live_bytes, 3200000, 3600000);
 	snapshot_free(snapshot);
 }
 
@@ -487,6 +530,7 @@ int main(void)
 		cmocka_unit_test(families_that_are_traced_whole_are_left_alone),
 		cmocka_unit_test(where_windows_were_nearly_all_cost_memory_itself_is_the_measure),
 		cmocka_unit_test(what_memory_has_no_room_for_is_not_extrapolated),
+		cmocka_unit_test(of_few_survivors_memory_says_how_much_they_hold),
 		cmocka_unit_test(nonsense_makes_no_estimate_that_is_none),
 	};
 

@@ -293,14 +293,15 @@ static double malloc_growth(const struct snapshot *snapshot)
 
 /*
  * Where the time observed on malloc is little more than a guess, its growth says how much its
- * survivors hold together. Else it is a limit: a large block that one window saw stands for a dozen
- * that nobody has seen, such as the items of a list that is resized now and then. Where there is no
- * room for them the lower end of what the sample says is nearer.
+ * survivors hold together. Else it has a say within the sample's own interval: a large block that
+ * one window saw stands for a dozen that nobody has seen, such as the items of a list that is
+ * resized now and then, and few survivors for more, or less, than they should.
  */
 static double malloc_correction(const struct snapshot *snapshot, GHashTable *families)
 {
 	struct malloc_sample sample = malloc_sample(snapshot, families);
-	double growth = malloc_growth(snapshot), least, count;
+	double growth = malloc_growth(snapshot), room = MAX(growth, TELLING_GROWTH_BYTES);
+	double count, least, most;
 
 	if (snapshot->families[FAMILY_MALLOC].mode != FAMILY_MODE_SAMPLED || sample.bytes <= 0)
 		return 1;
@@ -309,9 +310,14 @@ static double malloc_correction(const struct snapshot *snapshot, GHashTable *fam
 	if (!snapshot->memory.malloc_known || sample.squares <= 0)
 		return 1;
 	count = events(sample.bytes, sample.squares, sample.blocks);
-	least = sample.bytes / count * half_chi_squared(count, -QUANTILE_95);
-	least = MAX(least, MAX(sample.seen_bytes, MAX(growth, TELLING_GROWTH_BYTES)));
-	return MIN(least / sample.bytes, 1);
+	if (sample.bytes > room) {
+		least = sample.bytes / count * half_chi_squared(count, -QUANTILE_95);
+		return MIN(MAX(room, MAX(least, sample.seen_bytes)) / sample.bytes, 1);
+	}
+	if (growth < TELLING_GROWTH_BYTES)
+		return 1;
+	most = sample.bytes / count * half_chi_squared(count + 1, QUANTILE_95);
+	return MIN(growth, most) / sample.bytes;
 }
 
 static struct estimate *estimate_of(GHashTable *estimates, uint32_t context)

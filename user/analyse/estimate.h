@@ -11,8 +11,7 @@
  *
  * malloc and mmap: there is no such total, so a survivor just counts what it stands for
  * (Horvitz-Thompson). Where windows were nearly all cost the sum is that of the growth of private
- * memory; elsewhere, where that has no room for the sum, what is nearer of the two within the
- * sample's 95 % interval.
+ * memory; elsewhere what is nearest to that growth within the sample's 95 % interval.
  *
  * The interval: what one window saw was seen together, so bursts (cells.h) are what is counted, as
  * a weighted sum of Poisson events (malloc) or a share of such events (pymalloc); a part for what
