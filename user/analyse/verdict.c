@@ -11,6 +11,7 @@ enum {
 	MIN_INTERVALS = 4,
 	MIN_INTERVALS_OF_ESTIMATES = 6,
 	MIN_INTERVALS_WITHOUT_SURVIVAL = 8,
+	MANY_INTERVALS = 8,
 	MIN_GROWN = 4,
 	MIN_INTERVALS_WITH_MEMORY = 5,
 	MIN_GROWN_WITH_MEMORY = 3,
@@ -32,8 +33,9 @@ static const double LEAST_RISE_S = 45, GROWN_SHARE = 0.4;
 static const double PAUSE = 0.2, TELLING_BLOCKS = 8;
 static const double RISE_COLLECTED = 0.25, COLLECTED = 0.05, FEW_OBJECTS = 5, BLOCKS_OF_OBJECT = 50,
 		    LONGEST_WAIT_S = 300;
-static const double ROUGH = 0.5, SMALL_SHARE = 0.1, LEAST_SHARE = 0.05, LEAST_RISE_BYTES = 16 << 10,
-		    SURE_ENOUGH = 0.9;
+static const double ROUGH = 0.5, SMALL_SHARE = 0.1, LEAST_SHARE = 0.05, LEAST_RISE_BYTES = 16 << 10;
+static const double SURE = 0.95, SURE_ENOUGH = 0.9, MOST_SURE = 0.99,
+		    MOST_SURE_WITHOUT_SURVIVAL = 0.9;
 
 static struct verdict_result few_intervals(const struct verdict_evidence *evidence)
 {
@@ -269,12 +271,22 @@ static bool rises_long(const struct verdict_evidence *evidence, const struct sit
 	       curve->rise_grown >= GROWN_SHARE * curve->rise_count && !fills_up(evidence, curve);
 }
 
+/* Early on, and of the many small sites, more look like a leak by chance. */
+static double least_sure(const struct verdict_evidence *evidence)
+{
+	double last = evidence->values[evidence->count - 1];
+
+	return evidence->intervals >= MANY_INTERVALS && last >= SMALL_SHARE * evidence->all_bytes
+		       ? SURE_ENOUGH
+		       : SURE;
+}
+
 static bool is_leak(const struct verdict_evidence *evidence, const struct site_curve *curve,
 		    struct verdict_result *result)
 {
 	double last = evidence->values[evidence->count - 1], p = curve->whole.p_up;
 	bool known = old_are_known(evidence);
-	double kept = known ? kept_share(evidence, curve) : 1, deviation;
+	double kept = known ? kept_share(evidence, curve) : 1, deviation, sure;
 	uint32_t grown = evidence->intervals_grown;
 
 	if (curve->rise < LEAST_RISE_BYTES ||
@@ -302,9 +314,9 @@ static bool is_leak(const struct verdict_evidence *evidence, const struct site_c
 		kept = 1;
 	if (known && kept < KEPT)
 		return false;
-	result->confidence =
-		CLAMP((1 - p) * kept * (1 - exp2(-(double)grown)), 0, known ? 0.99 : SURE_ENOUGH);
-	return result->confidence >= SURE_ENOUGH;
+	sure = (1 - p) * kept * (1 - exp2(-(double)grown));
+	result->confidence = MIN(sure, known ? MOST_SURE : MOST_SURE_WITHOUT_SURVIVAL);
+	return sure >= least_sure(evidence);
 }
 
 struct verdict_result verdict_decide(const struct verdict_evidence *evidence)
