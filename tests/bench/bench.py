@@ -83,6 +83,20 @@ def first_report_times(python):
     return times
 
 
+def seconds_until_gone(options, kills=10):
+    """The slowest of so many: from SIGKILL in the middle of tracing until no breakpoint and no BPF object is left."""
+    slowest = 0
+    with pyleak.Target("busy.py") as target:
+        for _ in range(kills):
+            with pyleak.Tracer("-p", target.pid, "-i", "0.1", *options) as tracer:
+                tracer.wait_for_report()
+                pyleak.wait_until(lambda: pyleak.breakpoints(target.pid), pause=0.001)
+                held = pyleak.bpf_objects_of(tracer.pid)
+                tracer.process.kill()
+                slowest = max(slowest, pyleak.wait_until_gone(target.pid, held))
+    return slowest
+
+
 def processor_seconds(pid):
     fields = pyleak.read("/proc/%d/stat" % pid).rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -124,6 +138,9 @@ def main():
     print("\nstart to first report, less the interval")
     for python in (pyleak.DEBIAN, pyleak.interpreter("pyenv-3.12")):
         print("  %-34s %7.2f s cold, %.2f s with the sites cached" % (python.name, *first_report_times(python)))
+    print("\nfrom SIGKILL to nothing left, slowest of 10")
+    for label, options in (("--exact", ["--exact"]), ("in a window of --overhead 50", ["--overhead", "50"])):
+        print("  %-34s %7.2f s" % (label, seconds_until_gone(options)))
     show_scale()
 
 

@@ -397,3 +397,14 @@ def bpf_objects(kind):
 def bpf_objects_left(objects):
     """Those of the given objects that the kernel still has."""
     return {(kind, each["id"]) for kind in ("prog", "link", "map") for each in bpf_objects(kind)} & objects
+
+
+def wait_until_gone(pid, objects):
+    """Until a tracer has left nothing behind: no breakpoint in the process, none of its BPF objects in the kernel. Seconds.
+
+    How long that takes is a matter of the machine, and of `make bench`; that it happens is what tests are about.
+    """
+    began = time.monotonic()
+    wait_until(lambda: not breakpoints(pid))
+    wait_until(lambda: not bpf_objects_left(objects))
+    return time.monotonic() - began

@@ -10,7 +10,6 @@ import pytest
 import pyleak
 
 KILLS = 50
-GONE_WITHIN = 2  # seconds
 
 
 def test_breakpoints_are_visible_while_tracing_and_gone_after(some_python):
@@ -25,34 +24,34 @@ def test_breakpoints_are_visible_while_tracing_and_gone_after(some_python):
             tracer.finish()
         assert pyleak.breakpoints(target.pid) == []
         # The kernel frees maps a little later, after a grace period.
-        pyleak.wait_until(lambda: not pyleak.bpf_objects_left(held), GONE_WITHIN)
+        pyleak.wait_until_gone(target.pid, held)
 
 
 @pytest.mark.parametrize("part", range(2))
 def test_sigkill_at_any_moment_leaves_no_probe_and_no_harm(part):
-    """50 times, half on each kind of build; from before the first probe to long after the last."""
+    """50 times, half on each kind of build: at any moment of attaching, and in between once probes stand."""
     python = [pyleak.DEBIAN, pyleak.interpreter("pyenv-3.12")][part]
     chance = random.Random(20240 + part)
-    armed = 0
+    armed, slowest = 0, 0
     with pyleak.Target("busy.py", python) as target:
         before = target.ask("status")["rounds"]
-        for _ in range(KILLS // 2):
+        for number in range(KILLS // 2):
             with pyleak.Tracer("-p", target.pid, "--exact", "-i", "0.1") as tracer:
-                time.sleep(chance.uniform(0, 1.2))
+                if number % 2:
+                    pyleak.wait_until(lambda: pyleak.breakpoints(target.pid))
+                time.sleep(chance.uniform(0, 0.3 if number % 2 else 1.2))
                 held = pyleak.bpf_objects_of(tracer.pid)
                 armed += bool(pyleak.breakpoints(target.pid))
                 assert tracer.process.poll() is None
                 tracer.process.kill()
-                killed = time.time()
                 tracer.process.wait()
-            pyleak.wait_until(lambda: not pyleak.breakpoints(target.pid), killed + GONE_WITHIN - time.time())
-            pyleak.wait_until(lambda: not pyleak.bpf_objects_left(held), killed + GONE_WITHIN - time.time())
+            slowest = max(slowest, pyleak.wait_until_gone(target.pid, held))
         after = target.ask("status")
         assert after["errors"] == 0
         assert after["rounds"] > before
         assert target.process.poll() is None
-    # The moments must have been spread over both sides of attaching, or this was no test.
-    assert armed >= KILLS // 2 // 4
+    print("%s: %d of %d while probes stood; gone after %.2f s at most" % (python, armed, KILLS // 2, slowest))
+    assert armed >= KILLS // 2 // 2
 
 
 def test_attaching_twenty_times_changes_no_result():
@@ -81,6 +80,6 @@ def test_a_killed_keeper_ends_the_trace_in_one_line_and_leaves_no_probe():
             children = pyleak.read("/proc/%d/task/%d/children" % (tracer.pid, tracer.pid)).split()
             assert len(children) == 1
             os.kill(int(children[0]), signal.SIGKILL)
-            assert tracer.process.wait(20) == 1
-            pyleak.wait_until(lambda: not pyleak.breakpoints(target.pid), 5)
+            assert tracer.process.wait(pyleak.PATIENCE) == 1
+            pyleak.wait_until(lambda: not pyleak.breakpoints(target.pid))
         assert target.ask("status")["errors"] == 0
