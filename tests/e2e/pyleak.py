@@ -21,8 +21,8 @@ PROGRAM = os.environ.get("PYLEAK", str(TOP / "pyleak"))
 PYENV_ROOT = pathlib.Path(
     os.environ.get("PYLEAK_PYENV_ROOT") or os.environ.get("PYENV_ROOT") or "/root/.pyenv"
 )
-# Longest wait for anything that normally takes well under a second: the machine may be shared.
-PATIENCE = 60
+# Longest wait for anything that normally takes well under a second: the machine may be shared, and stand still for a minute.
+PATIENCE = 120
 
 
 # The interpreters of other distributions: see distros/prepare.

@@ -234,9 +234,9 @@ def test_a_thousand_windows_change_no_result_and_leave_nothing():
         before = target.ask("status")
         with pyleak.Tracer("-p", target.pid, "-i", "1", "--overhead", "90", "--burst", "8") as tracer:
             started = time.time()
-            tracer.wait_for_report(lambda each: windows(each) >= 200, timeout=120)
+            tracer.wait_for_report(lambda each: windows(each) >= 200, timeout=300)
             memory = resident(tracer.pid)
-            report = tracer.wait_for_report(lambda each: windows(each) >= 1000, timeout=300)
+            report = tracer.wait_for_report(lambda each: windows(each) >= 1000, timeout=600)
             grown, took = resident(tracer.pid) - memory, time.time() - started
             held = pyleak.bpf_objects_of(tracer.pid)
             tracer.finish()
@@ -262,7 +262,8 @@ def test_sigkill_between_and_in_windows_leaves_no_probe_and_no_harm(part):
             in_window = number % 2
             options = ["--overhead", "50"] if in_window else []
             with pyleak.Tracer("-p", target.pid, "-i", "0.1", *options) as tracer:
-                tracer.wait_for_report(lambda each: family(each, "pymalloc")["mode"] == "sampled")
+                # On a crowded host half of the time may be enough to see everything: then one window stays open.
+                tracer.wait_for_report(lambda each: in_window or family(each, "pymalloc")["mode"] == "sampled")
                 held = pyleak.bpf_objects_of(tracer.pid)
                 if in_window:
                     pyleak.wait_until(lambda: pyleak.breakpoints(target.pid), pause=0.001)
