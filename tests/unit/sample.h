@@ -144,22 +144,34 @@ static inline char *sample_source(void *stacks, const char *file, int32_t line)
 	return NULL;
 }
 
-/* The report on its first interval with @top sites; report_free(). */
-static inline struct report *sample_top_report(uint32_t top)
+/* The report on the first @count snapshots; report_free(). */
+static inline struct report *report_on_sample(const struct analysis_options *options, int count)
 {
-	const struct analysis_options options = { .top = top };
-	struct analysis *analysis = analysis_new(&options);
+	struct analysis *analysis = analysis_new(options);
 	GHashTable *stacks = sample_stacks();
 	const struct analysis_sources sources = { sample_stack, sample_source, stacks, NULL };
-	struct snapshot *snapshot = sample_snapshot(1);
-	struct report *report = analysis_add(analysis, snapshot, &sources);
+	struct report *report = NULL;
 
-	report->pid = 4242;
-	report->seq = 1;
-	snapshot_free(snapshot);
+	for (int n = 1; n <= count; n++) {
+		struct snapshot *snapshot = sample_snapshot(n);
+
+		report_free(report);
+		report = analysis_add(analysis, snapshot, &sources);
+		report->pid = 4242;
+		report->seq = n;
+		snapshot_free(snapshot);
+	}
 	g_hash_table_unref(stacks);
 	analysis_free(analysis);
 	return report;
+}
+
+/* The same on the first interval, with @top sites. */
+static inline struct report *sample_top_report(uint32_t top)
+{
+	const struct analysis_options options = { .top = top };
+
+	return report_on_sample(&options, 1);
 }
 
 /* Of context 1 the types are known: two dicts of 240 bytes for each str of the same. */
