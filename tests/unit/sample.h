@@ -8,10 +8,17 @@
 #ifndef PYLEAK_TESTS_SAMPLE_H
 #define PYLEAK_TESTS_SAMPLE_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
 #include <glib.h>
 
 #include "analyse/analysis.h"
 #include "collect/snapshot.h"
+#include "report/writer.h"
 
 /* The figures of context SAMPLE_ESTIMATED are estimates, give or take a quarter. */
 enum { SAMPLE_SNAPSHOTS = 6, SAMPLE_INTERVAL_S = 10, SAMPLE_ESTIMATED = 5 };
@@ -210,6 +217,29 @@ static inline struct report_header *sample_header(void)
 	g_ptr_array_add(header->option_names, g_strdup("interval"));
 	g_ptr_array_add(header->option_values, g_strdup("10"));
 	return header;
+}
+
+/* Reports to write, with @report, which they own, as the first; g_ptr_array_unref(). */
+static inline GPtrArray *reports_of(struct report *report)
+{
+	GPtrArray *reports = g_ptr_array_new_with_free_func((GDestroyNotify)(void *)report_free);
+
+	g_ptr_array_add(reports, report);
+	return reports;
+}
+
+/* The document of @reports under that header; free(). */
+static inline char *written_document(const struct report_writer *writer, const GPtrArray *reports,
+				     size_t *size)
+{
+	struct report_header *header = sample_header();
+	char *text = NULL;
+	FILE *stream = open_memstream(&text, size);
+
+	assert_true(writer->document(stream, header, reports));
+	fclose(stream);
+	report_header_free(header);
+	return text;
 }
 
 #endif
