@@ -9,7 +9,6 @@ reports after it.
 import argparse
 import dataclasses
 import json
-import shlex
 import statistics
 import sys
 
@@ -189,13 +188,7 @@ def parse_options():
     parser.add_argument(
         "--rate", type=float, help="bytes to leak a second (each workload has its own)"
     )
-    parser.add_argument(
-        "--pyleak-args",
-        type=shlex.split,
-        default=[],
-        metavar="ARGS",
-        help="more options for pyleak, in one word",
-    )
+    processes.add_pyleak_args_option(parser)
     parser.add_argument("--json", action="store_true", help="one object instead of the table")
     parser.add_argument("--check", action="store_true", help="exit 1 if a goal is missed")
     return parser.parse_args()

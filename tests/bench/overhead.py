@@ -11,7 +11,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import shlex
 import statistics
 import sys
 import tempfile
@@ -336,13 +335,7 @@ def parse_options():
     parser.add_argument(
         "--warm-up", type=float, default=3, help="seconds before the first phase (%(default)s)"
     )
-    parser.add_argument(
-        "--pyleak-args",
-        type=shlex.split,
-        default=[],
-        metavar="ARGS",
-        help="more options for pyleak, in one word",
-    )
+    processes.add_pyleak_args_option(parser)
     parser.add_argument(
         "--trixie", metavar="FOLDER", help="Debian 13 with python3-memray, see below"
     )

@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -269,4 +270,14 @@ def add_workloads_option(parser):
         default=list(NAMES),
         metavar="NAME,...",
         help="of " + ", ".join(NAMES),
+    )
+
+
+def add_pyleak_args_option(parser):
+    parser.add_argument(
+        "--pyleak-args",
+        type=shlex.split,
+        default=[],
+        metavar="ARGS",
+        help="more options for pyleak, in one word",
     )

@@ -8,10 +8,17 @@
 #ifndef PYLEAK_TESTS_SAMPLE_H
 #define PYLEAK_TESTS_SAMPLE_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
 #include <glib.h>
 
 #include "analyse/analysis.h"
 #include "collect/snapshot.h"
+#include "report/writer.h"
 
 /* The figures of context SAMPLE_ESTIMATED are estimates, give or take a quarter. */
 enum { SAMPLE_SNAPSHOTS = 6, SAMPLE_INTERVAL_S = 10, SAMPLE_ESTIMATED = 5 };
@@ -144,22 +151,34 @@ static inline char *sample_source(void *stacks, const char *file, int32_t line)
 	return NULL;
 }
 
-/* The report on its first interval with @top sites; report_free(). */
-static inline struct report *sample_top_report(uint32_t top)
+/* The report on the first @count snapshots; report_free(). */
+static inline struct report *report_on_sample(const struct analysis_options *options, int count)
 {
-	const struct analysis_options options = { .top = top };
-	struct analysis *analysis = analysis_new(&options);
+	struct analysis *analysis = analysis_new(options);
 	GHashTable *stacks = sample_stacks();
 	const struct analysis_sources sources = { sample_stack, sample_source, stacks, NULL };
-	struct snapshot *snapshot = sample_snapshot(1);
-	struct report *report = analysis_add(analysis, snapshot, &sources);
+	struct report *report = NULL;
 
-	report->pid = 4242;
-	report->seq = 1;
-	snapshot_free(snapshot);
+	for (int n = 1; n <= count; n++) {
+		struct snapshot *snapshot = sample_snapshot(n);
+
+		report_free(report);
+		report = analysis_add(analysis, snapshot, &sources);
+		report->pid = 4242;
+		report->seq = n;
+		snapshot_free(snapshot);
+	}
 	g_hash_table_unref(stacks);
 	analysis_free(analysis);
 	return report;
+}
+
+/* The same on the first interval, with @top sites. */
+static inline struct report *sample_top_report(uint32_t top)
+{
+	const struct analysis_options options = { .top = top };
+
+	return report_on_sample(&options, 1);
 }
 
 /* Of context 1 the types are known: two dicts of 240 bytes for each str of the same. */
@@ -198,6 +217,29 @@ static inline struct report_header *sample_header(void)
 	g_ptr_array_add(header->option_names, g_strdup("interval"));
 	g_ptr_array_add(header->option_values, g_strdup("10"));
 	return header;
+}
+
+/* Reports to write, with @report, which they own, as the first; g_ptr_array_unref(). */
+static inline GPtrArray *reports_of(struct report *report)
+{
+	GPtrArray *reports = g_ptr_array_new_with_free_func((GDestroyNotify)(void *)report_free);
+
+	g_ptr_array_add(reports, report);
+	return reports;
+}
+
+/* The document of @reports under that header; free(). */
+static inline char *written_document(const struct report_writer *writer, const GPtrArray *reports,
+				     size_t *size)
+{
+	struct report_header *header = sample_header();
+	char *text = NULL;
+	FILE *stream = open_memstream(&text, size);
+
+	assert_true(writer->document(stream, header, reports));
+	fclose(stream);
+	report_header_free(header);
+	return text;
 }
 
 #endif

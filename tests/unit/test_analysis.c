@@ -15,27 +15,6 @@
 #include "analyse/lead.h"
 #include "tests/unit/sample.h"
 
-/* The report on the sample's first @count snapshots; report_free(). */
-static struct report *report_on_sample(const struct analysis_options *options, int count)
-{
-	struct analysis *analysis = analysis_new(options);
-	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources sources = { sample_stack, sample_source, stacks, NULL };
-	struct report *report = NULL;
-	int n;
-
-	for (n = 1; n <= count; n++) {
-		struct snapshot *snapshot = sample_snapshot(n);
-
-		report_free(report);
-		report = analysis_add(analysis, snapshot, &sources);
-		snapshot_free(snapshot);
-	}
-	g_hash_table_unref(stacks);
-	analysis_free(analysis);
-	return report;
-}
-
 static const struct site *site_at(const struct report *report, guint index)
 {
 	assert_true(index < report->sites->len);

@@ -6,8 +6,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <asm/ptrace.h>
-#include <dlfcn.h>
-#include <gnu/libc-version.h>
 #include <string.h>
 #include <cmocka.h>
 #include <glib.h>
@@ -270,16 +268,6 @@ static void arguments_are_followed_to_other_registers(void **state)
 	assert_false(site.emulated);
 	assert_int_equal(site.address, TINY_TEXT);
 	assert_int_equal(offsets[0], offsetof(struct pt_regs, rdi));
-}
-
-static elf_image *open_c_library(void)
-{
-	Dl_info info;
-
-	assert_int_not_equal(dladdr(gnu_get_libc_version, &info), 0);
-	elf_image *image = elf_image_open(info.dli_fname, NULL);
-	assert_non_null(image);
-	return image;
 }
 
 static void every_allocation_function_of_the_c_library_is_cheap(void **state)

@@ -8,60 +8,21 @@
 #include <cmocka.h>
 #include <glib.h>
 
-#include "collect/heap_index.h"
-#include "tests/unit/pool_bytes.h"
+#include "tests/unit/pool_heap.h"
 
-enum { POOLS = 4, SIZE = 64, CARVED = 100 };
+enum { POOLS = 4, CARVED = 100 };
 
-/* A target with room for four pools. */
-struct heap {
-	struct image_memory memory;
-	struct maps *maps;
-	uint8_t bytes[POOLS * WIDE];
-};
-
-static uint64_t pool_address(uint32_t pool)
+/* A target with room for four pools; two are of 100 blocks. */
+static struct pool_heap *heap_new(void)
 {
-	return BASE + (uint64_t)pool * WIDE;
-}
+	struct pool_heap *heap = pool_heap_new(POOLS);
 
-static uint64_t block_address(uint32_t pool, uint32_t block, uint32_t size)
-{
-	return pool_address(pool) + HEADER + (uint64_t)block * size;
-}
-
-static uint8_t *pool_bytes(struct heap *heap, uint32_t pool)
-{
-	return heap->bytes + (size_t)pool * WIDE;
-}
-
-static void free_block(struct heap *heap, uint32_t pool, uint32_t size, uint32_t block)
-{
-	block_free(pool_bytes(heap, pool), pool_address(pool), size, block);
-}
-
-/* Two pools of 100 blocks of 64 bytes. */
-static struct heap *heap_new(void)
-{
-	struct heap *heap = g_new0(struct heap, 1);
-	g_autofree char *map = g_strdup_printf("%x-%zx rw-p 00000000 00:00 0 \n", BASE,
-					       BASE + sizeof(heap->bytes));
-
-	image_memory_init(&heap->memory, BASE, heap->bytes, sizeof(heap->bytes));
-	heap->maps = maps_parse(map);
-	assert_int_equal(heap->maps->count, 1);
-	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
-	pool_full_up_to(pool_bytes(heap, 2), &wide, SIZE, CARVED);
+	set_pool(heap, 0, CARVED);
+	set_pool(heap, 2, CARVED);
 	return heap;
 }
 
-static void heap_free(struct heap *heap)
-{
-	maps_free(heap->maps);
-	g_free(heap);
-}
-
-static struct heap_index *read_heap(struct heap *heap)
+static struct heap_index *read_heap(struct pool_heap *heap)
 {
 	struct heap_index *index =
 		heap_index_read(&heap->memory.base, heap->maps, &wide, NULL, UINT64_MAX);
@@ -72,36 +33,36 @@ static struct heap_index *read_heap(struct heap *heap)
 
 static void handed_out_blocks_are_live_and_nothing_else(void **state)
 {
-	struct heap *heap = heap_new();
+	struct pool_heap *heap = heap_new();
 	struct heap_index *index;
 
 	(void)state;
-	free_block(heap, 0, SIZE, 7);
+	free_block(heap, 0, 7);
 	index = read_heap(heap);
 	assert_int_equal(heap_index_blocks(index), 2 * CARVED - 1);
 	assert_int_equal(heap_index_bytes(index), (2 * CARVED - 1) * SIZE);
 	assert_int_equal(heap_index_pool_bytes(index), 2 * WIDE);
-	for (uint32_t block = 0; block < (WIDE - HEADER) / SIZE; block++)
-		assert_int_equal(heap_index_is_live(index, block_address(0, block, SIZE)),
+	for (uint32_t block = 0; block < CAPACITY; block++)
+		assert_int_equal(heap_index_is_live(index, block_address(0, block)),
 				 block < CARVED && block != 7);
-	assert_false(heap_index_is_live(index, block_address(0, 3, SIZE) + 16));
+	assert_false(heap_index_is_live(index, block_address(0, 3) + 16));
 	assert_false(heap_index_is_live(index, pool_address(0)));
 	assert_false(heap_index_is_live(index, pool_address(0) + 16));
-	assert_false(heap_index_is_live(index, block_address(1, 0, SIZE)));
-	assert_false(heap_index_is_live(index, block_address(0, 255, SIZE)));
+	assert_false(heap_index_is_live(index, block_address(1, 0)));
+	assert_false(heap_index_is_live(index, block_address(0, 255)));
 	assert_false(heap_index_is_live(index, 0));
 	assert_false(heap_index_is_live(index, UINT64_MAX));
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void a_heap_that_cannot_be_read_is_none_and_one_without_pools_is(void **state)
 {
-	struct heap *heap = heap_new();
+	struct pool_heap *heap = heap_new();
 	struct heap_index *index;
 
 	(void)state;
-	memset(heap->bytes, 0, sizeof(heap->bytes));
+	memset(heap->bytes, 0, POOLS * WIDE);
 	index = read_heap(heap);
 	assert_int_equal(heap_index_blocks(index), 0);
 	assert_int_equal(heap_index_bytes(index), 0);
@@ -109,7 +70,7 @@ static void a_heap_that_cannot_be_read_is_none_and_one_without_pools_is(void **s
 	heap->memory.length = 0;
 	assert_null(heap_index_read(&heap->memory.base, heap->maps, &wide, NULL, UINT64_MAX));
 	heap_index_free(NULL);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 struct visited {
@@ -136,31 +97,30 @@ static struct visited unmarked(struct heap_index *index)
 
 static void marked_blocks_are_accounted_for(void **state)
 {
-	struct heap *heap = heap_new();
+	struct pool_heap *heap = heap_new();
 	struct heap_index *index;
 
 	(void)state;
-	free_block(heap, 0, SIZE, 7);
+	free_block(heap, 0, 7);
 	index = read_heap(heap);
 	assert_int_equal(unmarked(index).blocks, 2 * CARVED - 1);
 	assert_int_equal(unmarked(index).bytes, (2 * CARVED - 1) * SIZE);
-	assert_false(heap_index_mark(index, block_address(0, 7, SIZE), NULL));
+	assert_false(heap_index_mark(index, block_address(0, 7), NULL));
 	for (uint32_t block = 0; block < CARVED; block++) {
-		assert_int_equal(heap_index_mark(index, block_address(0, block, SIZE), NULL),
-				 block != 7);
+		assert_int_equal(heap_index_mark(index, block_address(0, block), NULL), block != 7);
 		if (block != 70)
-			assert_true(heap_index_mark(index, block_address(2, block, SIZE), NULL));
+			assert_true(heap_index_mark(index, block_address(2, block), NULL));
 	}
-	assert_true(heap_index_mark(index, block_address(0, 99, SIZE), NULL)); /* once more */
+	assert_true(heap_index_mark(index, block_address(0, 99), NULL)); /* once more */
 	assert_int_equal(unmarked(index).blocks, 1);
-	assert_int_equal(unmarked(index).last, block_address(2, 70, SIZE));
-	assert_true(heap_index_is_live(index, block_address(2, 3, SIZE)));
+	assert_int_equal(unmarked(index).last, block_address(2, 70));
+	assert_true(heap_index_is_live(index, block_address(2, 3)));
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 /* The heap as it stands is the baseline. */
-static struct heap_index *read_baseline(struct heap *heap)
+static struct heap_index *read_baseline(struct pool_heap *heap)
 {
 	struct heap_index *index = read_heap(heap);
 
@@ -169,7 +129,7 @@ static struct heap_index *read_baseline(struct heap *heap)
 }
 
 /* A look @passed units after the one before, which it replaces. */
-static void look(struct heap *heap, struct heap_index **index, uint32_t passed)
+static void look(struct pool_heap *heap, struct heap_index **index, uint32_t passed)
 {
 	struct heap_index *next = read_heap(heap);
 
@@ -177,36 +137,28 @@ static void look(struct heap *heap, struct heap_index **index, uint32_t passed)
 	*index = next;
 }
 
-static uint64_t count_new(const struct heap_index *index, uint32_t size)
-{
-	uint64_t counts[1][POOL_MAX_CLASSES];
-
-	heap_index_count_new(index, NULL, 1, counts);
-	return counts[0][size / 16 - 1];
-}
-
 static void what_lived_before_is_not_new(void **state)
 {
-	struct heap *heap = heap_new();
+	struct pool_heap *heap = heap_new();
 	struct heap_index *index = read_baseline(heap);
 
 	(void)state;
-	pool_full_up_to(pool_bytes(heap, 2), &wide, SIZE, CARVED + 5);
+	set_pool(heap, 2, CARVED + 5);
 	pool_full_up_to(pool_bytes(heap, 3), &wide, 512, 20);
 	look(heap, &index, 1);
 	assert_int_equal(unmarked(index).blocks, 25);
-	assert_true(heap_index_mark(index, block_address(3, 0, 512), NULL));
+	assert_true(heap_index_mark(index, pool_address(3) + HEADER, NULL));
 	assert_int_equal(unmarked(index).blocks, 24);
 	for (uint32_t size = 16; size <= 16 * POOL_MAX_CLASSES; size += 16)
 		assert_int_equal(count_new(index, size), size == SIZE ? 5 : size == 512 ? 20 : 0);
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 /* The pool went back to its arena and was given to another size class. */
 static void a_pool_of_another_class_has_nothing_old(void **state)
 {
-	struct heap *heap = heap_new();
+	struct pool_heap *heap = heap_new();
 	struct heap_index *index = read_baseline(heap);
 
 	(void)state;
@@ -214,34 +166,34 @@ static void a_pool_of_another_class_has_nothing_old(void **state)
 	look(heap, &index, 1);
 	assert_int_equal(count_new(index, 32), 400);
 	assert_int_equal(count_new(index, SIZE), 0);
-	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
+	set_pool(heap, 0, CARVED);
 	look(heap, &index, 1);
 	assert_int_equal(count_new(index, SIZE), CARVED);
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void a_freed_place_that_is_handed_out_again_is_new(void **state)
 {
-	struct heap *heap = heap_new();
+	struct pool_heap *heap = heap_new();
 	struct heap_index *index = read_baseline(heap);
 
 	(void)state;
-	free_block(heap, 0, SIZE, 20);
+	free_block(heap, 0, 20);
 	look(heap, &index, 1);
 	assert_int_equal(count_new(index, SIZE), 0);
-	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
+	set_pool(heap, 0, CARVED);
 	for (int round = 0; round < 2; round++) {
 		look(heap, &index, 1);
 		assert_int_equal(count_new(index, SIZE), 1);
 	}
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void a_pool_that_was_missed_once_is_not_new(void **state)
 {
-	struct heap *heap = heap_new();
+	struct pool_heap *heap = heap_new();
 	struct heap_index *index = read_baseline(heap);
 
 	(void)state;
@@ -250,17 +202,17 @@ static void a_pool_that_was_missed_once_is_not_new(void **state)
 		look(heap, &index, 1);
 		assert_int_equal(count_new(index, SIZE), 0);
 		assert_int_equal(heap_index_blocks(index), CARVED);
-		pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
+		set_pool(heap, 0, CARVED);
 		look(heap, &index, 1);
 		assert_int_equal(count_new(index, SIZE), 0);
 	}
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void a_pool_that_is_gone_is_forgotten(void **state)
 {
-	struct heap *heap = heap_new();
+	struct pool_heap *heap = heap_new();
 	struct heap_index *index = read_baseline(heap);
 
 	(void)state;
@@ -268,41 +220,41 @@ static void a_pool_that_is_gone_is_forgotten(void **state)
 	look(heap, &index, 1);
 	look(heap, &index, 1);
 	assert_int_equal(count_new(index, SIZE), 0);
-	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
+	set_pool(heap, 0, CARVED);
 	look(heap, &index, 1);
 	assert_int_equal(count_new(index, SIZE), CARVED);
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static uint8_t age_of(struct heap_index *index, uint32_t block)
 {
 	uint8_t age;
 
-	assert_true(heap_index_mark(index, block_address(2, block, SIZE), &age));
+	assert_true(heap_index_mark(index, block_address(2, block), &age));
 	return age;
 }
 
 static void places_grow_old_while_every_look_finds_them_handed_out(void **state)
 {
 	static const uint8_t bounds[] = { 10, 100 };
-	struct heap *heap = heap_new();
+	struct pool_heap *heap = heap_new();
 	struct heap_index *index = read_baseline(heap);
 	uint64_t counts[3][POOL_MAX_CLASSES];
 
 	(void)state;
-	pool_full_up_to(pool_bytes(heap, 2), &wide, SIZE, CARVED + 4);
+	set_pool(heap, 2, CARVED + 4);
 	look(heap, &index, 7);
 	assert_int_equal(age_of(index, 0), HEAP_AGE_BASELINE);
 	assert_int_equal(age_of(index, CARVED), 0);
 	look(heap, &index, 9);
-	pool_full_up_to(pool_bytes(heap, 2), &wide, SIZE, CARVED + 6);
+	set_pool(heap, 2, CARVED + 6);
 	look(heap, &index, 1);
 	assert_int_equal(age_of(index, CARVED), 10);
 	assert_int_equal(age_of(index, CARVED + 4), 0);
-	free_block(heap, 2, SIZE, CARVED);
+	free_block(heap, 2, CARVED);
 	look(heap, &index, 90);
-	pool_full_up_to(pool_bytes(heap, 2), &wide, SIZE, CARVED + 6);
+	set_pool(heap, 2, CARVED + 6);
 	look(heap, &index, 1);
 	assert_int_equal(age_of(index, CARVED), 0);
 	heap_index_count_new(index, bounds, 3, counts);
@@ -313,12 +265,12 @@ static void places_grow_old_while_every_look_finds_them_handed_out(void **state)
 	assert_int_equal(age_of(index, CARVED), HEAP_AGE_MOST);
 	assert_int_equal(age_of(index, 0), HEAP_AGE_BASELINE);
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void a_pool_of_one_age_takes_no_byte_a_block(void **state)
 {
-	struct heap *heap = heap_new();
+	struct pool_heap *heap = heap_new();
 	struct heap_index *index = read_heap(heap);
 	uint64_t fresh = heap_index_own_bytes(index);
 	uint8_t age;
@@ -327,28 +279,27 @@ static void a_pool_of_one_age_takes_no_byte_a_block(void **state)
 	/* New, grown old together, then with one block younger than the others, then without it. */
 	look(heap, &index, 3);
 	assert_int_equal(heap_index_own_bytes(index), fresh);
-	assert_true(heap_index_mark(index, block_address(0, 5, SIZE), &age));
+	assert_true(heap_index_mark(index, block_address(0, 5), &age));
 	assert_int_equal(age, 3);
-	free_block(heap, 0, SIZE, 5);
+	free_block(heap, 0, 5);
 	look(heap, &index, 3);
 	assert_int_equal(heap_index_own_bytes(index), fresh);
-	pool_full_up_to(pool_bytes(heap, 0), &wide, SIZE, CARVED);
+	set_pool(heap, 0, CARVED);
 	look(heap, &index, 3);
-	assert_in_range(heap_index_own_bytes(index), fresh + (WIDE - HEADER) / SIZE,
-			fresh + (WIDE - HEADER) / SIZE + 24);
-	assert_true(heap_index_mark(index, block_address(0, 5, SIZE), &age));
+	assert_in_range(heap_index_own_bytes(index), fresh + CAPACITY, fresh + CAPACITY + 24);
+	assert_true(heap_index_mark(index, block_address(0, 5), &age));
 	assert_int_equal(age, 0);
-	assert_true(heap_index_mark(index, block_address(0, 6, SIZE), &age));
+	assert_true(heap_index_mark(index, block_address(0, 6), &age));
 	assert_int_equal(age, 9);
 	/* At the most there is, they are of one age again. */
 	look(heap, &index, HEAP_AGE_MOST);
 	assert_int_equal(heap_index_own_bytes(index), fresh);
-	assert_true(heap_index_mark(index, block_address(0, 5, SIZE), &age));
+	assert_true(heap_index_mark(index, block_address(0, 5), &age));
 	assert_int_equal(age, HEAP_AGE_MOST);
 	heap_index_set_baseline(index);
 	assert_int_equal(heap_index_own_bytes(index), fresh);
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 int main(void)

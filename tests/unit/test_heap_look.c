@@ -10,18 +10,17 @@
 #include <glib.h>
 
 #include "collect/heap_look.h"
-#include "tests/unit/pool_bytes.h"
+#include "tests/unit/pool_heap.h"
 
-enum { POOLS = 6, SIZE = 64, CARVED = 100, BEGAN = 1000, OLD = 10 };
+enum { POOLS = 6, CARVED = 100, BEGAN = 1000, OLD = 10 };
 
 /* A process with some pools. */
 struct heap {
 	struct process process; /* ours: it lives */
 	struct target record;
-	struct maps *maps;
+	struct pool_heap *pools;
 	struct heap_look look;
 	uint32_t busy; /* the pool whose free list is torn whenever it is read; POOLS: none */
-	uint8_t bytes[POOLS * WIDE];
 };
 
 /* Of the heap that the test is about: the reader of memory knows it by where its base lies. */
@@ -29,36 +28,27 @@ static bool heap_read(const struct memory *memory, uint64_t address, void *buffe
 {
 	const struct heap *heap =
 		(const void *)((const char *)memory - offsetof(struct heap, process.memory.base));
-	uint64_t busy = BASE + (uint64_t)heap->busy * WIDE;
+	uint64_t busy = pool_address(heap->busy);
 
-	if (address < BASE || address - BASE > sizeof(heap->bytes) ||
-	    length > sizeof(heap->bytes) - (address - BASE))
+	if (!memory_read(&heap->pools->memory.base, address, buffer, length))
 		return false;
-	memcpy(buffer, heap->bytes + (address - BASE), length);
 	if (busy >= address && busy + 16 <= address + length)
 		put64((uint8_t *)buffer + (busy - address), 8, 1);
 	return true;
-}
-
-static uint64_t block_address(uint32_t pool, uint32_t block)
-{
-	return BASE + (uint64_t)pool * WIDE + HEADER + (uint64_t)block * SIZE;
 }
 
 /* The first and the third pool are in use. */
 static struct heap *heap_new(void)
 {
 	struct heap *heap = g_new0(struct heap, 1);
-	g_autofree char *map = g_strdup_printf("%x-%zx rw-p 00000000 00:00 0 \n", BASE,
-					       BASE + sizeof(heap->bytes));
 
 	heap->process.memory.base.read = heap_read;
 	heap->process.pidfd = -1;
 	heap->process.pid = getpid();
-	heap->maps = maps_parse(map);
 	heap->busy = POOLS;
-	pool_full_up_to(heap->bytes, &wide, SIZE, CARVED);
-	pool_full_up_to(heap->bytes + 2 * WIDE, &wide, SIZE, CARVED);
+	heap->pools = pool_heap_new(POOLS);
+	set_pool(heap->pools, 0, CARVED);
+	set_pool(heap->pools, 2, CARVED);
 	return heap;
 }
 
@@ -66,15 +56,15 @@ static void heap_free(struct heap *heap)
 {
 	heap_look_end(&heap->look);
 	heap_index_free(heap->look.index);
-	maps_free(heap->maps);
+	pool_heap_free(heap->pools);
 	g_free(heap);
 }
 
 static void begin(struct heap *heap)
 {
 	heap_look_begin(&heap->look, &heap->process, &heap->record, &wide, BEGAN);
-	heap->look.index =
-		heap_index_read(&heap->process.memory.base, heap->maps, &wide, NULL, UINT64_MAX);
+	heap->look.index = heap_index_read(&heap->process.memory.base, heap->pools->maps, &wide,
+					   NULL, UINT64_MAX);
 	assert_non_null(heap->look.index);
 }
 
@@ -90,7 +80,7 @@ static void what_was_freed_is_dead(void **state)
 	struct heap *heap = heap_new();
 
 	(void)state;
-	block_free(heap->bytes, BASE, SIZE, 7);
+	free_block(heap->pools, 0, 7);
 	begin(heap);
 	assert_int_equal(look_at(heap, 0, 6, OLD), HEAP_BLOCK_THERE);
 	assert_int_equal(look_at(heap, 0, 7, OLD), HEAP_BLOCK_DEAD);
@@ -106,8 +96,8 @@ static void a_pool_that_the_walk_missed_is_read_once_more(void **state)
 	struct heap *heap = heap_new();
 
 	(void)state;
-	heap->maps->items[0].end = BASE + 2 * WIDE;
-	block_free(heap->bytes + 2 * WIDE, BASE + 2 * WIDE, SIZE, 7);
+	heap->pools->maps->items[0].end = BASE + 2 * WIDE;
+	free_block(heap->pools, 2, 7);
 	begin(heap);
 	assert_int_equal(look_at(heap, 0, 6, OLD), HEAP_BLOCK_THERE);
 	assert_int_equal(look_at(heap, 2, 6, OLD), HEAP_BLOCK_THERE);

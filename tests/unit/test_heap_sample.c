@@ -9,64 +9,23 @@
 #include <cmocka.h>
 #include <glib.h>
 
-#include "collect/heap_index.h"
 #include "collect/pool_cache.h"
 #include "collect/pool_sample.h"
-#include "tests/unit/pool_bytes.h"
+#include "tests/unit/pool_heap.h"
 
-enum { POOLS = 1024, SIZE = 64, FEW = 32 << 10, NO_LIMIT = 1 << 30 };
-enum { CAPACITY = (WIDE - HEADER) / SIZE };
-
-struct heap {
-	struct image_memory memory;
-	struct maps *maps;
-	uint8_t *bytes;
-};
-
-static uint64_t pool_address(uint32_t pool)
-{
-	return BASE + (uint64_t)pool * WIDE;
-}
-
-static uint64_t block_address(uint32_t pool, uint32_t block)
-{
-	return pool_address(pool) + HEADER + (uint64_t)block * SIZE;
-}
-
-static void set_pool(struct heap *heap, uint32_t pool, uint32_t carved)
-{
-	pool_full_up_to(heap->bytes + (size_t)pool * WIDE, &wide, SIZE, carved);
-}
-
-static void free_block(struct heap *heap, uint32_t pool, uint32_t block)
-{
-	block_free(heap->bytes + (size_t)pool * WIDE, pool_address(pool), SIZE, block);
-}
+enum { POOLS = 1024, FEW = 32 << 10, NO_LIMIT = 1 << 30 };
 
 /* The first @used of POOLS pools hold @carved blocks each. */
-static struct heap *heap_new(uint32_t used, uint32_t carved)
+static struct pool_heap *heap_new(uint32_t used, uint32_t carved)
 {
-	struct heap *heap = g_new0(struct heap, 1);
-	size_t length = (size_t)POOLS * WIDE;
-	g_autofree char *map =
-		g_strdup_printf("%x-%zx rw-p 00000000 00:00 0 \n", BASE, BASE + length);
+	struct pool_heap *heap = pool_heap_new(POOLS);
 
-	heap->bytes = g_malloc0(length);
-	image_memory_init(&heap->memory, BASE, heap->bytes, length);
-	heap->maps = maps_parse(map);
 	for (uint32_t pool = 0; pool < used; pool++)
 		set_pool(heap, pool, carved);
 	return heap;
 }
 
-static void heap_free(struct heap *heap)
-{
-	maps_free(heap->maps);
-	g_free(heap->bytes);
-	g_free(heap);
-}
-
-static struct heap_index *read_heap(struct heap *heap, const struct heap_index *before,
+static struct heap_index *read_heap(struct pool_heap *heap, const struct heap_index *before,
 				    uint64_t most_bytes)
 {
 	struct heap_index *index =
@@ -76,20 +35,12 @@ static struct heap_index *read_heap(struct heap *heap, const struct heap_index *
 	return index;
 }
 
-static void look(struct heap *heap, struct heap_index **index, uint64_t most_bytes)
+static void look(struct pool_heap *heap, struct heap_index **index, uint64_t most_bytes)
 {
 	struct heap_index *next = read_heap(heap, *index, most_bytes);
 
 	heap_index_follow(next, *index, 1);
 	*index = next;
-}
-
-static uint64_t count_new(const struct heap_index *index)
-{
-	uint64_t counts[1][POOL_MAX_CLASSES];
-
-	heap_index_count_new(index, NULL, 1, counts);
-	return counts[0][SIZE / 16 - 1];
 }
 
 static uint32_t covered(const struct heap_index *index)
@@ -120,7 +71,7 @@ static void each_level_has_half_of_the_pools_below(void **state)
 
 static void a_small_limit_halves_the_sample_until_it_fits(void **state)
 {
-	struct heap *heap = heap_new(POOLS, CAPACITY);
+	struct pool_heap *heap = heap_new(POOLS, CAPACITY);
 	struct heap_index *all = read_heap(heap, NULL, NO_LIMIT),
 			  *some = read_heap(heap, NULL, FEW), *none = read_heap(heap, NULL, 0);
 
@@ -141,12 +92,12 @@ static void a_small_limit_halves_the_sample_until_it_fits(void **state)
 	heap_index_free(all);
 	heap_index_free(some);
 	heap_index_free(none);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void sums_are_of_all_pools(void **state)
 {
-	struct heap *heap = heap_new(700, 50);
+	struct pool_heap *heap = heap_new(700, 50);
 	struct heap_index *index = read_heap(heap, NULL, FEW / 4);
 
 	(void)state;
@@ -156,12 +107,12 @@ static void sums_are_of_all_pools(void **state)
 	assert_int_equal(heap_index_pool_bytes(index), 700 * WIDE);
 	assert_int_equal(heap_index_totals(index)->pools_in_use, 700);
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void a_smaller_sample_is_part_of_the_larger_and_never_grows(void **state)
 {
-	struct heap *heap = heap_new(POOLS, CAPACITY);
+	struct pool_heap *heap = heap_new(POOLS, CAPACITY);
 	struct heap_index *index = read_heap(heap, NULL, NO_LIMIT);
 	bool before[POOLS];
 	uint32_t level = 0;
@@ -173,7 +124,7 @@ static void a_smaller_sample_is_part_of_the_larger_and_never_grows(void **state)
 		look(heap, &index, most);
 		assert_true(heap_index_level(index) >= level);
 		level = heap_index_level(index);
-		assert_int_equal(count_new(index), 0);
+		assert_int_equal(count_new(index, SIZE), 0);
 		for (uint32_t pool = 0; pool < POOLS; pool++) {
 			bool now = heap_index_has_pool(index, block_address(pool, 0));
 
@@ -184,14 +135,14 @@ static void a_smaller_sample_is_part_of_the_larger_and_never_grows(void **state)
 	assert_true(level > 2);
 	look(heap, &index, NO_LIMIT);
 	assert_int_equal(heap_index_level(index), level);
-	assert_int_equal(count_new(index), 0);
+	assert_int_equal(count_new(index, SIZE), 0);
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void growth_of_a_heap_that_stays_is_known_exactly(void **state)
 {
-	struct heap *heap = heap_new(500, CAPACITY);
+	struct pool_heap *heap = heap_new(500, CAPACITY);
 	struct heap_index *index = read_heap(heap, NULL, FEW / 4);
 
 	(void)state;
@@ -201,17 +152,17 @@ static void growth_of_a_heap_that_stays_is_known_exactly(void **state)
 		set_pool(heap, pool, 100);
 		if (pool % 10 == 0) {
 			look(heap, &index, FEW / 4);
-			assert_int_equal(count_new(index), (pool - 499) * 100);
+			assert_int_equal(count_new(index, SIZE), (pool - 499) * 100);
 		}
 	}
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 /* One block of each pool of the baseline dies, and as many are born elsewhere. */
 static void what_dies_meanwhile_is_estimated(void **state)
 {
-	struct heap *heap = heap_new(800, CAPACITY);
+	struct pool_heap *heap = heap_new(800, CAPACITY);
 	struct heap_index *index = read_heap(heap, NULL, FEW / 4);
 	double covered_before;
 
@@ -227,15 +178,16 @@ static void what_dies_meanwhile_is_estimated(void **state)
 	covered_before = 0;
 	for (uint32_t pool = 0; pool < 800; pool++)
 		covered_before += heap_index_has_pool(index, block_address(pool, 0));
-	assert_int_equal(count_new(index), 10 * covered_before * (1 << heap_index_level(index)));
-	assert_in_range(count_new(index), 5000, 11000);
+	assert_int_equal(count_new(index, SIZE),
+			 10 * covered_before * (1 << heap_index_level(index)));
+	assert_in_range(count_new(index, SIZE), 5000, 11000);
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void ages_keep_within_the_limit(void **state)
 {
-	struct heap *heap = heap_new(POOLS, CAPACITY - 1);
+	struct pool_heap *heap = heap_new(POOLS, CAPACITY - 1);
 	uint64_t most = 160 << 10; /* enough without ages */
 	struct heap_index *index = read_heap(heap, NULL, most);
 
@@ -247,12 +199,12 @@ static void ages_keep_within_the_limit(void **state)
 	assert_in_range(heap_index_level(index), 1, 2);
 	assert_in_range(heap_index_own_bytes(index), most / 4, most + 32768);
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void pools_that_are_carved_anew_are_new_in_and_out_of_the_sample(void **state)
 {
-	struct heap *heap = heap_new(POOLS, 100);
+	struct pool_heap *heap = heap_new(POOLS, 100);
 	struct heap_index *index = read_heap(heap, NULL, NO_LIMIT);
 
 	(void)state;
@@ -266,14 +218,14 @@ static void pools_that_are_carved_anew_are_new_in_and_out_of_the_sample(void **s
 	look(heap, &index, FEW);
 	assert_int_equal(heap_index_blocks(index), POOLS * 100);
 	/* Half of the heap is new, as far as the sample tells. */
-	assert_in_range(count_new(index), POOLS * 25, POOLS * 75);
+	assert_in_range(count_new(index, SIZE), POOLS * 25, POOLS * 75);
 	heap_index_free(index);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void a_new_block_is_as_old_as_the_first_look_after_its_birth(void **state)
 {
-	struct heap *heap = heap_new(4, 100);
+	struct pool_heap *heap = heap_new(4, 100);
 	struct heap_index *index = read_heap(heap, NULL, NO_LIMIT), *next;
 
 	(void)state;
@@ -294,12 +246,12 @@ static void a_new_block_is_as_old_as_the_first_look_after_its_birth(void **state
 	assert_int_equal(heap_index_age_of_new(next, 253), 0);
 	assert_int_equal(heap_index_age_of_new(next, 254), HEAP_AGE_MOST);
 	heap_index_free(next);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 static void pools_are_read_one_by_one(void **state)
 {
-	struct heap *heap = heap_new(POOLS / 2, CAPACITY);
+	struct pool_heap *heap = heap_new(POOLS / 2, CAPACITY);
 	struct pool_cache *cache;
 
 	(void)state;
@@ -323,7 +275,7 @@ static void pools_are_read_one_by_one(void **state)
 	assert_int_equal(pool_cache_look(cache, 0x1000), POOL_GONE);
 	pool_cache_free(cache);
 	pool_cache_free(NULL);
-	heap_free(heap);
+	pool_heap_free(heap);
 }
 
 int main(void)

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -14,20 +13,9 @@
 
 static char *written(const GPtrArray *reports)
 {
-	struct report_header *header = sample_header();
-	char *text = NULL;
 	size_t size;
-	FILE *stream = open_memstream(&text, &size);
 
-	assert_true(folded_writer.document(stream, header, reports));
-	fclose(stream);
-	report_header_free(header);
-	return text;
-}
-
-static GPtrArray *reports_new(void)
-{
-	return g_ptr_array_new_with_free_func((GDestroyNotify)(void *)report_free);
+	return written_document(&folded_writer, reports, &size);
 }
 
 static int64_t value_of(const char *line)
@@ -46,12 +34,10 @@ static int64_t sum_of(char **lines)
 
 static void stacks_are_root_first_with_their_bytes(void **state)
 {
-	g_autoptr(GPtrArray) reports = reports_new();
-	char *text;
+	g_autoptr(GPtrArray) reports = reports_of(sample_top_report(10));
+	char *text = written(reports);
 
 	(void)state;
-	g_ptr_array_add(reports, sample_top_report(10));
-	text = written(reports);
 	assert_non_null(strstr(text, "run (/srv/shop/worker.py:77);serve (/srv/shop/app.py:31);"
 				     "handle (/srv/shop/app.py:8);"
 				     "loads (/usr/lib/python3.11/json/__init__.py:346);"));
@@ -70,14 +56,11 @@ static void the_sum_of_all_lines_is_what_is_outstanding(void **state)
 
 	(void)state;
 	for (top = 0; top < 7; top++) {
-		g_autoptr(GPtrArray) reports = reports_new();
 		struct report *report = sample_top_report(top);
-		g_auto(GStrv) lines = NULL;
-		char *text;
+		g_autoptr(GPtrArray) reports = reports_of(report);
+		char *text = written(reports);
+		g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 
-		g_ptr_array_add(reports, report);
-		text = written(reports);
-		lines = g_strsplit(text, "\n", -1);
 		assert_int_equal(sum_of(lines), report->outstanding_bytes);
 		assert_true(!strstr(text, "[other sites]") == (top >= 5));
 		free(text);
@@ -86,15 +69,14 @@ static void the_sum_of_all_lines_is_what_is_outstanding(void **state)
 
 static void several_processes_are_told_apart_at_the_root(void **state)
 {
-	g_autoptr(GPtrArray) reports = reports_new();
 	struct report *other = sample_top_report(10);
+	g_autoptr(GPtrArray) reports = reports_of(other);
 	g_auto(GStrv) lines = NULL;
 	char *text;
 	int i, first = 0, second = 0;
 
 	(void)state;
 	other->pid = 7;
-	g_ptr_array_add(reports, other);
 	g_ptr_array_add(reports, sample_top_report(10));
 	text = written(reports);
 	lines = g_strsplit(text, "\n", -1);
@@ -110,13 +92,12 @@ static void hostile_names_stay_one_frame_of_one_line(void **state)
 {
 	static const char *const names[] = { "a;b", "two\nlines 99", "\xff\xfe", "",
 					     "\r\t;;\x1b[31m" };
-	g_autoptr(GPtrArray) reports = reports_new();
 	struct report *report = sample_top_report(1);
+	g_autoptr(GPtrArray) reports = reports_of(report);
 	struct site *site = &g_array_index(report->sites, struct site, 0);
 	size_t i;
 
 	(void)state;
-	g_ptr_array_add(reports, report);
 	report->outstanding_bytes = site->outstanding_bytes;
 	site->stack.count = 1;
 	for (i = 0; i < G_N_ELEMENTS(names); i++) {
@@ -137,12 +118,11 @@ static void hostile_names_stay_one_frame_of_one_line(void **state)
 
 static void nothing_outstanding_is_an_empty_profile(void **state)
 {
-	g_autoptr(GPtrArray) reports = reports_new();
 	struct report *report = sample_top_report(2);
+	g_autoptr(GPtrArray) reports = reports_of(report);
 	char *text;
 
 	(void)state;
-	g_ptr_array_add(reports, report);
 	g_array_index(report->sites, struct site, 0).outstanding_bytes = 0;
 	g_array_index(report->sites, struct site, 1).outstanding_bytes = -5;
 	report->outstanding_bytes = 0;

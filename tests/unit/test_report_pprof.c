@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -18,17 +17,12 @@ enum { LARGEST = 1 << 20, INUSE_SPACE = 3 };
 
 static Pyleak__Profile *unpacked(const GPtrArray *reports)
 {
-	struct report_header *header = sample_header();
 	g_autofree uint8_t *bytes = g_malloc(LARGEST);
 	z_stream stream = { .next_out = bytes, .avail_out = LARGEST };
 	Pyleak__Profile *profile;
-	char *packed = NULL;
 	size_t size;
-	FILE *file = open_memstream(&packed, &size);
+	char *packed = written_document(&pprof_writer, reports, &size);
 
-	assert_true(pprof_writer.document(file, header, reports));
-	fclose(file);
-	report_header_free(header);
 	assert_true(size > 2 && packed[0] == '\x1f' && packed[1] == '\x8b');
 	stream.next_in = (uint8_t *)packed;
 	stream.avail_in = size;
@@ -39,14 +33,6 @@ static Pyleak__Profile *unpacked(const GPtrArray *reports)
 	profile = pyleak__profile__unpack(NULL, stream.total_out, bytes);
 	assert_non_null(profile);
 	return profile;
-}
-
-static GPtrArray *reports_of(struct report *report)
-{
-	GPtrArray *reports = g_ptr_array_new_with_free_func((GDestroyNotify)(void *)report_free);
-
-	g_ptr_array_add(reports, report);
-	return reports;
 }
 
 static const char *string_at(const Pyleak__Profile *profile, int64_t index)

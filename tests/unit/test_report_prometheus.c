@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -15,23 +14,9 @@
 
 static char *written(const GPtrArray *reports)
 {
-	struct report_header *header = sample_header();
-	char *text = NULL;
 	size_t size;
-	FILE *stream = open_memstream(&text, &size);
 
-	assert_true(prometheus_writer.document(stream, header, reports));
-	fclose(stream);
-	report_header_free(header);
-	return text;
-}
-
-static GPtrArray *reports_of(struct report *report)
-{
-	GPtrArray *reports = g_ptr_array_new_with_free_func((GDestroyNotify)(void *)report_free);
-
-	g_ptr_array_add(reports, report);
-	return reports;
+	return written_document(&prometheus_writer, reports, &size);
 }
 
 /* The end of a quoted label value that begins at @c. */

@@ -17,24 +17,8 @@
 static struct report *sample_report(void)
 {
 	const struct analysis_options options = { .top = 10 };
-	struct analysis *analysis = analysis_new(&options);
-	GHashTable *stacks = sample_stacks();
-	const struct analysis_sources sources = { sample_stack, sample_source, stacks, NULL };
-	struct report *report = NULL;
-	int n;
 
-	for (n = 1; n <= SAMPLE_SNAPSHOTS; n++) {
-		struct snapshot *snapshot = sample_snapshot(n);
-
-		report_free(report);
-		report = analysis_add(analysis, snapshot, &sources);
-		snapshot_free(snapshot);
-	}
-	report->pid = 4242;
-	report->seq = SAMPLE_SNAPSHOTS;
-	g_hash_table_unref(stacks);
-	analysis_free(analysis);
-	return report;
+	return report_on_sample(&options, SAMPLE_SNAPSHOTS);
 }
 
 static const struct report_style plain = { .width = 80 };

@@ -221,6 +221,18 @@ static void assert_damaged(const char *text, size_t size)
 	assert_null(strchr(error->message, '\n'));
 }
 
+/* @change: what stands in @text, and what it becomes. */
+static void assert_damaged_by(const char *const change[2], const char *text)
+{
+	g_auto(GStrv) parts = g_strsplit(text, change[0], 2);
+	g_autofree char *changed = NULL;
+
+	if (!parts[0] || !parts[1])
+		fail_msg("%s is not in the sample", change[0]);
+	changed = g_strjoinv(change[1], parts);
+	assert_damaged(changed, strlen(changed));
+}
+
 static void files_that_are_no_recording_are_refused(void **state)
 {
 	static const char *const bad[] = { "{}",	 "[]",
@@ -257,15 +269,8 @@ static void values_out_of_range_are_refused(void **state)
 	g_auto(GStrv) lines = g_strsplit(text, "\n", 2);
 
 	(void)state;
-	for (i = 0; i < G_N_ELEMENTS(changes); i++) {
-		g_auto(GStrv) parts = g_strsplit(lines[0], changes[i][0], 2);
-		g_autofree char *changed = NULL;
-
-		if (!parts[0] || !parts[1])
-			fail_msg("%s is not in the sample", changes[i][0]);
-		changed = g_strjoinv(changes[i][1], parts);
-		assert_damaged(changed, strlen(changed));
-	}
+	for (i = 0; i < G_N_ELEMENTS(changes); i++)
+		assert_damaged_by(changes[i], lines[0]);
 	free(text);
 }
 
@@ -345,15 +350,8 @@ static void damaged_types_are_refused(void **state)
 	char *text = text_with_types(&size);
 
 	(void)state;
-	for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
-		g_auto(GStrv) parts = g_strsplit(text, changes[i][0], 2);
-		g_autofree char *changed = NULL;
-
-		if (!parts[0] || !parts[1])
-			fail_msg("%s is not in the sample", changes[i][0]);
-		changed = g_strjoinv(changes[i][1], parts);
-		assert_damaged(changed, strlen(changed));
-	}
+	for (size_t i = 0; i < G_N_ELEMENTS(changes); i++)
+		assert_damaged_by(changes[i], text);
 	free(text);
 }
 

@@ -6,8 +6,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <dlfcn.h>
-#include <gnu/libc-version.h>
 #include <cmocka.h>
 #include <glib.h>
 
@@ -116,16 +114,6 @@ static void other_shapes_of_system_calls_are_refused(void **state)
 	assert_syscall_site(fourth, -1);
 	assert_syscall_site(call, -1);
 	assert_syscall_site(around, -1);
-}
-
-static elf_image *open_c_library(void)
-{
-	Dl_info info;
-
-	assert_int_not_equal(dladdr(gnu_get_libc_version, &info), 0);
-	elf_image *image = elf_image_open(info.dli_fname, NULL);
-	assert_non_null(image);
-	return image;
 }
 
 static void every_mapping_function_of_the_c_library_is_cheap(void **state)

@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <dlfcn.h>
 #include <elf.h>
+#include <gnu/libc-version.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -105,6 +107,16 @@ elf_image *tiny_program_image(const uint8_t *code, size_t length, size_t size, c
 	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
 	elf_image *image = elf_image_open(path, &error);
 	close(fd);
+	assert_non_null(image);
+	return image;
+}
+
+elf_image *open_c_library(void)
+{
+	Dl_info info;
+
+	assert_int_not_equal(dladdr(gnu_get_libc_version, &info), 0);
+	elf_image *image = elf_image_open(info.dli_fname, NULL);
 	assert_non_null(image);
 	return image;
 }

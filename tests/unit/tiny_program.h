@@ -30,4 +30,7 @@ elf_image *tiny_program_image(const uint8_t *code, size_t length, size_t size, c
 	tiny_program_image((uint8_t[]){ __VA_ARGS__ }, sizeof((uint8_t[]){ __VA_ARGS__ }),         \
 			   sizeof((uint8_t[]){ __VA_ARGS__ }), NULL, 0)
 
+/* A real program beside them: the C library of this machine. */
+elf_image *open_c_library(void);
+
 #endif
