@@ -4,15 +4,13 @@
 #include <stddef.h>
 #include <time.h>
 
-#include "base/error.h"
+#include "collect/block_look.h"
 #include "collect/cost.h"
 #include "collect/coverage.h"
 #include "collect/heap_index.h"
-#include "collect/heap_look.h"
-#include "collect/live_scan.h"
+#include "collect/memory_use.h"
 #include "collect/sampling.h"
 #include "collect/survival.h"
-#include "collect/times.h"
 #include "proc/maps.h"
 #include "proc/pressure.h"
 
@@ -20,12 +18,6 @@
 static const double ERASE_WHEN_FULL = 0.5;
 /* From here on no more than sampling needs is kept. */
 static const double CROWDED = 0.6;
-/* Blocks that may be looked into: of a context and size, and of all (3 MiB). */
-enum { BLOCKS_OF_SIZE = 256, BLOCKS_OF_ALL = 131072 };
-/* In windows, younger blocks are mostly temporaries. */
-static const uint64_t SETTLED_NS = 300000000;
-/* Ages of places in the heap are counted in this, up to 25 s. */
-static const uint64_t HEAP_AGE_UNIT_NS = 100000000;
 
 struct collector {
 	struct kernel_side *kernel;
@@ -50,34 +42,12 @@ struct collector {
 	double seconds;
 };
 
-/* One collector_take() on its way. */
-struct take {
-	struct collector *collector;
-	const struct traced_context *totals;
-	struct heap_look heap; /* its index is the collector's once it is followed */
-	struct maps *maps;     /* NULL: cannot be read (any more) */
-	const struct checkpoint *checkpoint;
-	uint64_t now_ns;
-	uint32_t began, young, checked_until, old; /* units of struct block's born */
-	GArray *contexts;			   /* of struct snapshot_context, by id */
-	struct block_sample *blocks;
-	struct coverage coverage;
-	uint8_t age_bounds[SURVIVOR_OLD]; /* of places in the heap: young, recent */
-};
-
 static uint64_t now_ns(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
-static uint32_t heap_age_units(uint64_t since_ns, uint64_t now_ns)
-{
-	uint64_t units = now_ns / HEAP_AGE_UNIT_NS - since_ns / HEAP_AGE_UNIT_NS;
-
-	return since_ns < now_ns ? MIN(units, UINT32_MAX) : 0;
 }
 
 struct collector *collector_new(struct kernel_side *kernel, struct traced *traced,
@@ -110,13 +80,18 @@ void collector_free(struct collector *collector)
 	g_free(collector);
 }
 
-/* During a look there are two indexes. */
-static struct heap_index *read_heap(const struct collector *collector, const struct maps *maps)
+/* Of the heap's pools; NULL: blocks of pymalloc are not traced. */
+static const struct pool_geometry *heap_geometry(const struct collector *collector)
 {
-	if (!collector->interpreter || !traced_plan(collector->traced)->sites[FAMILY_PYMALLOC])
-		return NULL;
-	return heap_index_read(&collector->process->memory.base, maps, &collector->geometry,
-			       collector->heap, collector->heap_bytes / 2);
+	return collector->interpreter && traced_plan(collector->traced)->sites[FAMILY_PYMALLOC]
+		       ? &collector->geometry
+		       : NULL;
+}
+
+/* What an index may take: during a look there are two. */
+static uint64_t index_bytes(const struct collector *collector)
+{
+	return collector->heap_bytes / 2;
 }
 
 void collector_set_governor(struct collector *collector, struct governor *governor)
@@ -132,6 +107,7 @@ void collector_set_heap_bytes(struct collector *collector, uint64_t bytes)
 void collector_set_baseline(struct collector *collector)
 {
 	struct maps *maps = maps_read(collector->process->pid, NULL);
+	const struct pool_geometry *geometry = heap_geometry(collector);
 
 	collector->attached_ns = now_ns();
 	if (collector->governor) {
@@ -144,7 +120,9 @@ void collector_set_baseline(struct collector *collector)
 	if (!maps)
 		return;
 	g_clear_pointer(&collector->heap, heap_index_free);
-	collector->heap = read_heap(collector, maps);
+	if (geometry)
+		collector->heap = heap_index_read(&collector->process->memory.base, maps, geometry,
+						  NULL, index_bytes(collector));
 	collector->has_baseline = collector->heap;
 	if (collector->heap) {
 		heap_index_set_baseline(collector->heap);
@@ -158,205 +136,32 @@ void collector_lose(struct collector *collector, enum lost_reason reason)
 	collector->lost[reason]++;
 }
 
-/* How many bytes of [@address, @address + @size) are mapped. */
-static uint64_t mapped_bytes(const struct maps *maps, uint64_t address, uint64_t size)
-{
-	uint64_t mapped = 0, end = address + size;
-
-	for (size_t i = 0; i < maps->count && maps->items[i].start < end; i++)
-		if (maps->items[i].end > address)
-			mapped += MIN(maps->items[i].end, end) - MAX(maps->items[i].start, address);
-	return mapped;
-}
-
-/* What a look tells of a block that lives. */
-struct look {
-	uint64_t size;	   /* what is left of it */
-	uint8_t place_age; /* in the heap, where known */
-	double window_ns;  /* as in struct survivor */
-};
-
-/* Whether the block still lives, by what the allocator says. @look->size is its size so far. */
-static bool is_alive(struct take *take, enum family family, uint64_t address, uint64_t tag,
-		     struct look *look)
-{
-	struct sampling *sampling = take->collector->sampling;
-	uint32_t born = PYLEAK_TAG_BORN(tag);
-	uint64_t born_ns = born_to_ns(born, take->now_ns);
-
-	if (family == FAMILY_PYMALLOC && take->heap.index) {
-		enum heap_block found =
-			heap_look_at(&take->heap, address, tag,
-				     heap_age_units(born_ns, take->now_ns), &look->place_age);
-
-		if (found != HEAP_BLOCK_THERE)
-			return found == HEAP_BLOCK_NOT_FOUND;
-	}
-	if (family == FAMILY_MMAP && take->maps && born_before(born, take->began)) {
-		look->size = mapped_bytes(take->maps, address, look->size);
-		return look->size;
-	}
-	return !sampling || !take->maps ||
-	       sampling_is_same(sampling, family, address, tag, look->size, born_ns,
-				&look->window_ns);
-}
-
-/*
- * What a place has been handed out for can only be longer than its block's life; if it is shorter,
- * the block was born between two looks.
- */
-static void sample_block(const struct take *take, struct snapshot_context *context,
-			 uint64_t born_ns, bool old, const struct look *look)
-{
-	struct sampling *sampling = take->collector->sampling;
-	bool is_pymalloc = context->family == FAMILY_PYMALLOC;
-	struct survivor survivor = {
-		.context = context->id,
-		.block_size = is_pymalloc ? look->size : 0,
-		.size = look->size,
-		.born_ns = born_ns,
-		.age = sampling_age(sampling, born_ns),
-		.window_ns = look->window_ns,
-	};
-	double weight;
-
-	if (is_pymalloc && look->place_age < take->age_bounds[SURVIVOR_YOUNG])
-		survivor.age = SURVIVOR_YOUNG;
-	else if (is_pymalloc && look->place_age < take->age_bounds[SURVIVOR_RECENT])
-		survivor.age = MIN(survivor.age, SURVIVOR_RECENT);
-	weight = sampling_count(sampling, context->family, &survivor);
-	context->live_weight += weight;
-	context->old_live_weight += old ? weight : 0;
-}
-
-static bool visit_block(void *data, uint64_t key, const struct block *block)
-{
-	struct take *take = data;
-	uint32_t id = PYLEAK_TAG_CONTEXT(block->tag), born = PYLEAK_TAG_BORN(block->tag);
-	struct snapshot_context *context;
-	struct look look = { block->size, HEAP_AGE_MOST, -1 };
-	uint64_t born_ns;
-	bool old;
-
-	if (!block->tag)
-		return false;
-	if (PYLEAK_KEY_TARGET(key) != traced_index(take->collector->traced) ||
-	    id >= take->contexts->len)
-		return true;
-	context = &g_array_index(take->contexts, struct snapshot_context, id);
-	if (!is_alive(take, context->family, PYLEAK_KEY_ADDRESS(key), block->tag, &look))
-		return false;
-	if (!take->maps && take->collector->taken_ns && !born_before(born, take->checked_until)) {
-		take->collector->unchecked++;
-		return true;
-	}
-	if (!born_before(born, take->young))
-		return true;
-	context->live_blocks++;
-	context->live_bytes += look.size;
-	old = take->checkpoint && born_before(born, take->old);
-	context->old_live_blocks += old;
-	born_ns = born_to_ns(born, take->now_ns);
-	if (!context->oldest_born_ns || born_ns < context->oldest_born_ns)
-		context->oldest_born_ns = born_ns;
-	if (take->collector->sampling)
-		sample_block(take, context, born_ns, old, &look);
-	if (!take->collector->sampling || born_ns + SETTLED_NS < take->now_ns)
-		block_sample_add(take->blocks, id, context->family, PYLEAK_KEY_ADDRESS(key),
-				 block->tag, look.size);
-	return true;
-}
-
-/* The last allocation by pymalloc's slow path is accounted for at the next event; until then its
- * block is found here. */
-static void visit_pending(struct take *take)
-{
-	struct pending_slow_path pending = traced_record(take->collector->traced)->pending;
-	struct block entry = { .tag = PYLEAK_TAG(pending.context, pending.born) };
-	uint32_t size = 0;
-	uint64_t block = take->heap.index ? heap_look_pending(&take->heap, &pending, &size) : 0;
-
-	if (!block)
-		return;
-	entry.size = size;
-	visit_block(take, PYLEAK_BLOCK_KEY(traced_index(take->collector->traced), block), &entry);
-	if (pending.context < take->contexts->len)
-		g_array_index(take->contexts, struct snapshot_context, pending.context)
-			.alloc_blocks++;
-}
-
 /* What can be told by comparing the heap with how it stood at attach. */
-static void compare_heap(struct take *take, struct snapshot *snapshot)
+static void compare_heap(const struct collector *collector, const struct block_look *look,
+			 struct snapshot *snapshot)
 {
-	struct collector *collector = take->collector;
+	struct coverage coverage = { .seen = look->heap.seen };
 
 	snapshot->coverage = -1;
-	if (!take->heap.index || !collector->has_baseline)
+	if (!look->heap.index || !collector->has_baseline)
 		return;
-	snapshot->heap_level = heap_index_level(take->heap.index);
+	snapshot->heap_level = heap_index_level(look->heap.index);
 	if (collector->sampling) {
 		G_STATIC_ASSERT((int)SNAPSHOT_MAX_CLASSES == (int)POOL_MAX_CLASSES);
 		snapshot->class_step = collector->geometry.alignment;
-		snapshot->pool_growth_bytes = (int64_t)(heap_index_pool_bytes(take->heap.index) -
+		snapshot->pool_growth_bytes = (int64_t)(heap_index_pool_bytes(look->heap.index) -
 							collector->baseline_pool_bytes);
-		heap_index_count_new(take->heap.index, take->age_bounds, SURVIVOR_AGES,
+		heap_index_count_new(look->heap.index, look->age_bounds, SURVIVOR_AGES,
 				     snapshot->class_blocks);
 	} else if (!snapshot->lost[LOST_LIVE_FULL] && !snapshot->lost[LOST_CONTEXTS_FULL]) {
 		/* Blocks that did not fit into a table were seen and are counted as lost; they
 		 * would pass as unseen here. */
-		take->coverage.seen = take->heap.seen;
-		coverage_measure(&take->coverage, collector->kernel,
-				 traced_index(collector->traced), &collector->process->memory.base,
-				 &collector->geometry, take->heap.index);
-		snapshot->coverage_blocks = take->coverage.seen + take->coverage.unseen;
+		coverage_measure(&coverage, collector->kernel, traced_index(collector->traced),
+				 &collector->process->memory.base, &collector->geometry,
+				 look->heap.index);
+		snapshot->coverage_blocks = coverage.seen + coverage.unseen;
 		if (snapshot->coverage_blocks)
-			snapshot->coverage =
-				(double)take->coverage.seen / snapshot->coverage_blocks;
-	}
-}
-
-static void prepare_contexts(struct take *take)
-{
-	uint32_t count = kernel_side_context_count(take->collector->kernel) + 1;
-
-	take->totals = kernel_side_contexts(take->collector->kernel);
-	take->contexts = g_array_sized_new(false, true, sizeof(struct snapshot_context), count);
-	g_array_set_size(take->contexts, count);
-	for (uint32_t id = 0; id < count; id++) {
-		struct snapshot_context *context =
-			&g_array_index(take->contexts, struct snapshot_context, id);
-
-		context->id = id;
-		context->family = MIN(take->totals[id].family, FAMILY_COUNT - 1);
-	}
-	for (uint32_t i = 0; take->checkpoint && i < take->checkpoint->count; i++)
-		if (take->checkpoint->allocs[i].context < count)
-			g_array_index(take->contexts, struct snapshot_context,
-				      take->checkpoint->allocs[i].context)
-				.old_alloc_blocks = take->checkpoint->allocs[i].blocks;
-}
-
-/* Totals are read after the blocks: what lives was allocated. Contexts that never allocated are
- * dropped. */
-static void finish_contexts(struct take *take, struct snapshot *snapshot)
-{
-	uint32_t target = traced_index(take->collector->traced);
-
-	snapshot->contexts = g_array_new(false, false, sizeof(struct snapshot_context));
-	for (uint32_t id = 1; id < take->contexts->len; id++) {
-		struct snapshot_context *context =
-			&g_array_index(take->contexts, struct snapshot_context, id);
-		const struct traced_context *totals = &take->totals[id];
-
-		if (totals->target != target || !totals->hash)
-			continue;
-		context->alloc_blocks += totals->alloc_blocks;
-		context->alloc_bytes = totals->alloc_bytes;
-		context->old_live_blocks = MIN(context->old_live_blocks, context->old_alloc_blocks);
-		snapshot->families[context->family].allocs += context->alloc_blocks;
-		snapshot->families[context->family].frees += totals->free_blocks;
-		if (context->alloc_blocks)
-			g_array_append_val(snapshot->contexts, *context);
+			snapshot->coverage = (double)coverage.seen / snapshot->coverage_blocks;
 	}
 }
 
@@ -382,111 +187,92 @@ static void fill_families(const struct collector *collector, struct snapshot *sn
 	}
 }
 
-static void read_target(struct take *take)
+static void fill_snapshot(struct collector *collector, struct block_look *look,
+			  struct snapshot *snapshot)
 {
-	const struct collector *collector = take->collector;
-	const struct target *record = traced_record(collector->traced);
-
-	if (!process_is_alive(collector->process) || record->image_gone)
-		return;
-	take->maps = maps_read(collector->process->pid, NULL);
-	heap_look_begin(&take->heap, collector->process, record, &collector->geometry, take->began);
-	/* exec may come at any moment: what was read then is of another program. */
-	if (take->maps)
-		take->heap.index = read_heap(collector, take->maps);
-	if (record->image_gone || !process_is_alive(collector->process)) {
-		g_clear_pointer(&take->maps, maps_free);
-		g_clear_pointer(&take->heap.index, heap_index_free);
-	}
-}
-
-/* Ages of places go on from the last look; the index of this one takes its place. */
-static void follow_heap(struct take *take)
-{
-	struct collector *collector = take->collector;
-	uint64_t before = MAX(collector->followed_ns, collector->attached_ns);
-
-	if (!take->heap.index)
-		return;
-	if (collector->sampling)
-		for (int age = SURVIVOR_YOUNG; age < SURVIVOR_OLD; age++)
-			take->age_bounds[age] =
-				MIN((age + 1) * sampling_young_ns(collector->sampling) /
-					    HEAP_AGE_UNIT_NS,
-				    HEAP_AGE_MOST);
-	if (collector->heap)
-		heap_index_follow(take->heap.index, collector->heap,
-				  heap_age_units(before, take->now_ns));
-	collector->heap = take->heap.index;
-	collector->followed_ns = take->now_ns;
-}
-
-struct snapshot *collector_take(struct collector *collector, double min_age_s, GError **error)
-{
-	struct take take = { .collector = collector };
-	struct snapshot *snapshot = g_new0(struct snapshot, 1);
-	uint64_t began = now_ns();
-	uint32_t capacity = kernel_side_live_capacity(collector->kernel);
-	bool erase = collector->live_entries > capacity * ERASE_WHEN_FULL;
-	struct live_scan_result result;
-
-	take.now_ns = began;
-	take.began = PYLEAK_BORN(began);
-	take.young = min_age_s > 0 ? PYLEAK_BORN(began - (uint64_t)(min_age_s * 1e9))
-				   : PYLEAK_BORN(began) + INT32_MAX / 2;
-	take.checked_until = PYLEAK_BORN(collector->taken_ns);
-	take.checkpoint = survival_checkpoint(collector->survival, collector->attached_ns, began);
-	take.old = take.checkpoint ? PYLEAK_BORN(take.checkpoint->time_ns) : 0;
-	collector->unchecked = 0;
-	if (collector->sampling)
-		sampling_begin(collector->sampling, began);
-	read_target(&take);
-	follow_heap(&take);
-	prepare_contexts(&take);
-	take.blocks = block_sample_new(BLOCKS_OF_SIZE, BLOCKS_OF_ALL);
-	if (!live_scan(collector->kernel, erase, visit_block, &take, &result, error)) {
-		snapshot_free(snapshot);
-		snapshot = NULL;
-		goto out;
-	}
-	visit_pending(&take);
-	snapshot->blocks = g_steal_pointer(&take.blocks);
-	snapshot->taken_ns = began;
+	snapshot->taken_ns = look->now_ns;
 	snapshot->attached_ns = collector->attached_ns;
 	snapshot->time_us = g_get_real_time();
-	snapshot->survival_age_ns = take.checkpoint ? began - take.checkpoint->time_ns : 0;
+	snapshot->survival_age_ns = look->checkpoint ? look->now_ns - look->checkpoint->time_ns : 0;
 	for (int reason = 0; reason < LOST_COUNT; reason++)
 		snapshot->lost[reason] =
 			traced_record(collector->traced)->lost[reason] + collector->lost[reason];
-	compare_heap(&take, snapshot);
-	finish_contexts(&take, snapshot);
-	cost_fill(&collector->cost, collector->process, began, spent_ns(collector), snapshot);
-	if (take.maps)
-		memory_meter_read(&collector->meter, &collector->process->memory.base, take.maps,
-				  take.heap.index ? heap_index_totals(take.heap.index) : NULL,
-				  traced_plan(collector->traced)->malloc_is_glibc, began,
+	compare_heap(collector, look, snapshot);
+	block_look_fill(look, snapshot);
+	cost_fill(&collector->cost, collector->process, look->now_ns, spent_ns(collector),
+		  snapshot);
+	if (look->maps)
+		memory_meter_read(&collector->meter, &collector->process->memory.base, look->maps,
+				  look->heap.index ? heap_index_totals(look->heap.index) : NULL,
+				  traced_plan(collector->traced)->malloc_is_glibc, look->now_ns,
 				  &snapshot->memory);
 	snapshot->malloc_free_growth_bytes = memory_meter_free_growth(&collector->meter);
 	fill_families(collector, snapshot);
 	if (collector->sampling)
 		sampling_finish(collector->sampling, snapshot);
-	survival_remember(collector->survival, began, take.totals, take.contexts->len,
-			  traced_index(collector->traced));
-	collector->live_entries = result.entries;
+}
+
+static void tell_governor(const struct collector *collector, const struct block_look *look,
+			  struct snapshot *snapshot)
+{
+	uint32_t capacity = kernel_side_live_capacity(collector->kernel);
+
 	snapshot->budget_scale = 1;
-	if (collector->governor) {
-		governor_set_crowded(collector->governor, result.entries > capacity * CROWDED);
-		governor_set_growth(collector->governor, snapshot->pool_growth_bytes,
-				    snapshot->private_growth_bytes - snapshot->pool_growth_bytes);
-		snapshot->budget_scale = governor_set_pressure(collector->governor, pressure_cpu());
+	if (!collector->governor)
+		return;
+	governor_set_crowded(collector->governor, look->entries > capacity * CROWDED);
+	governor_set_growth(collector->governor, snapshot->pool_growth_bytes,
+			    snapshot->private_growth_bytes - snapshot->pool_growth_bytes);
+	snapshot->budget_scale = governor_set_pressure(collector->governor, pressure_cpu());
+}
+
+/* What the next look goes on from. */
+static void remember(struct collector *collector, const struct block_look *look)
+{
+	survival_remember(collector->survival, look->now_ns, look->totals, look->contexts->len,
+			  traced_index(collector->traced));
+	collector->live_entries = look->entries;
+	collector->taken_ns = look->now_ns;
+}
+
+struct snapshot *collector_take(struct collector *collector, double min_age_s, GError **error)
+{
+	uint64_t began = now_ns();
+	struct block_look look = {
+		.kernel = collector->kernel,
+		.traced = collector->traced,
+		.process = collector->process,
+		.geometry = heap_geometry(collector),
+		.sampling = collector->sampling,
+		.checkpoint =
+			survival_checkpoint(collector->survival, collector->attached_ns, began),
+		.last_heap = collector->heap,
+		.last_heap_ns = MAX(collector->followed_ns, collector->attached_ns),
+		.heap_bytes = index_bytes(collector),
+		.now_ns = began,
+		.last_ns = collector->taken_ns,
+	};
+	uint32_t capacity = kernel_side_live_capacity(collector->kernel);
+	bool erase = collector->live_entries > capacity * ERASE_WHEN_FULL;
+	struct snapshot *snapshot = NULL;
+
+	if (collector->sampling)
+		sampling_begin(collector->sampling, began);
+	block_look_begin(&look, min_age_s);
+	/* Now, for a scan that fails must not lose it. */
+	if (look.heap.index) {
+		collector->heap = look.heap.index;
+		collector->followed_ns = began;
 	}
-	collector->taken_ns = began;
-	collector->seconds = (now_ns() - began) / 1e9;
-out:
-	block_sample_free(take.blocks);
-	heap_look_end(&take.heap);
-	g_array_unref(take.contexts);
-	maps_free(take.maps);
+	if (block_look_scan(&look, erase, error)) {
+		snapshot = g_new0(struct snapshot, 1);
+		fill_snapshot(collector, &look, snapshot);
+		remember(collector, &look);
+		tell_governor(collector, &look, snapshot);
+		collector->seconds = (now_ns() - began) / 1e9;
+	}
+	collector->unchecked = look.unchecked;
+	block_look_end(&look);
 	return snapshot;
 }
 

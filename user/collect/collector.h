@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reads what the kernel side knows of one target, asks the target's allocator which blocks still
- * live, and makes snapshots.
+ * The trace of one target from look to look: makes snapshots of what the kernel side knows of it
+ * and of which blocks still live (block_look.h), and remembers what the next look goes on from.
  */
 #ifndef PYLEAK_COLLECT_COLLECTOR_H
 #define PYLEAK_COLLECT_COLLECTOR_H
