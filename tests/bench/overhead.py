@@ -30,7 +30,7 @@ EPILOG = """\
 The columns, each the median of the phases:
   alone/s  operations a second without the tool     p50, p99  latency seen by the client,
   ratio    operations with the tool / without,                with the tool / without
-           each phase against its neighbours        cpu %     of one core, pyleak itself
+           each phase against its neighbours        cpu %     of one core, pyleak and its keeper
   noise    standard error of ratio, in percent      MiB       the most pyleak held,
   cpu/op   the workload's CPU time for one                    kernel maps included
            operation, with / without
@@ -137,12 +137,12 @@ def compare(alone, traced):
 def trace_once(running, options):
     """A phase under pyleak, and what pyleak itself took."""
     with processes.Tracer(running.pid, options.pyleak_args) as tracer:
-        begin, cpu = time.monotonic(), processes.cpu_seconds(tracer.pid)
+        begin, cpu = time.monotonic(), tracer.cpu_seconds()
         phase = measure(running, options.seconds)
         cost = {
             "attach_s": tracer.attached - tracer.started,
             "startup_cpu_s": cpu,
-            "cpu_pct": (processes.cpu_seconds(tracer.pid) - cpu) / (time.monotonic() - begin) * 100,
+            "cpu_pct": (tracer.cpu_seconds() - cpu) / (time.monotonic() - begin) * 100,
             **tracer.memory(),
         }
         last = tracer.finish()

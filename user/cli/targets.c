@@ -5,7 +5,7 @@
 
 /* Looking at heaps between reports may take this share of a processor for one process, and in all:
  * with 1 % and 3 it was a third of what pyleak took. */
-static const double REFRESH_SHARE = 0.003, REFRESH_SHARE_OF_ALL = 0.01;
+static const double REFRESH_SHARE = 0.002, REFRESH_SHARE_OF_ALL = 0.01;
 
 /* With a host's processes to look after, their buckets are looked at less often: a sudden load may
  * then cost 40 ms before it is noticed. */

@@ -21,16 +21,17 @@ static const double SHARES[FAMILY_COUNT] = {
 /* Less may be anything: fragments, free lists, stacks. */
 static const double TELLING_GROWTH_BYTES = 512 << 10;
 
-/*
- * pyleak's processor time for arming and removing a site, measured: of a service at 200 requests a
- * second with ten windows a second on 184 sites, its keeper took 1.9 % of a core. And the part of
- * the user's allowance that this may come to, 0.6 % of a core at 2 %.
- */
-static const double OWN_SITE_NS = 10e3, OWN_PART = 0.3;
+/* The part of the user's allowance that arming a family may take of pyleak's own processor time:
+ * 0.6 % of a core for pymalloc at 2 %. */
+static const double OWN_PARTS[FAMILY_COUNT] = {
+	[FAMILY_PYMALLOC] = 0.3,
+	[FAMILY_MALLOC] = 0.15,
+	[FAMILY_MMAP] = 0.05,
+};
 
-double budget_rest_ns(double sites, double overhead_pct, double chance)
+double budget_rest_ns(enum family family, double own_ns, double overhead_pct, double chance)
 {
-	return sites * OWN_SITE_NS / (OWN_PART * MAX(overhead_pct, 0.01) / 100) * (0.5 + chance);
+	return own_ns / (OWN_PARTS[family] * MAX(overhead_pct, 0.01) / 100) * (0.5 + chance);
 }
 
 void budget_set_overhead(struct budget *budget, double overhead_pct)

@@ -7,12 +7,12 @@
 #include "trace/burst.h"
 #include "trace/window.h"
 
-/* A window that stays open is looked after this often: with the bucket's cap it bounds what a
- * sudden load can cost. */
+/* A window that stays open is looked after this often, or before its bucket can be empty: with the
+ * bucket's cap that bounds what a sudden load can cost. */
 static const double WATCH_NS = 4e6;
 /* The same where nothing happened since the last look. */
 static const double QUIET_WATCH_NS = 16e6;
-/* As a burst is, for what it sees must be set against the time that it had money. */
+/* As a burst is, for a program traps for nothing once its money is gone. */
 static const double BURST_WATCH_NS = 1e6;
 /* Between looks at a bucket that is filling up: at least, and at most, for the target may be gone.
  */
@@ -53,6 +53,7 @@ struct governor {
 	struct budget budget;
 	GCond stop_cond;
 	bool stop, crowded;
+	guint processors; /* GLib reads a file each time */
 	struct channel channels[FAMILY_COUNT];
 	GRand *random;
 };
@@ -117,6 +118,17 @@ static void consider_pause(struct channel *channel, uint64_t since_ns)
 	channel->stays_from_ns = now + (uint64_t)channel->pause_ns;
 }
 
+/*
+ * How long the window's bucket will last at the least, in ns: all of the time goes into tracing,
+ * and what needs no GIL runs on every processor.
+ */
+static double sure_ns(const struct channel *channel)
+{
+	bool alone = channel->window.family == FAMILY_PYMALLOC;
+
+	return window_bucket(&channel->window) / (alone ? 1 : channel->governor->processors);
+}
+
 /* Keeps the open window as long as it costs less than its bucket gains. */
 static void stay_open(struct channel *channel)
 {
@@ -130,7 +142,8 @@ static void stay_open(struct channel *channel)
 	while (!window_ran_dry(window) && !governor->crowded && !record(governor)->image_gone) {
 		uint64_t before = events;
 
-		if (!wait_ns(governor, watch_ns * governor->windows.options.calm))
+		watch_ns = MAX(watch_ns * governor->windows.options.calm, sure_ns(channel));
+		if (!wait_ns(governor, watch_ns))
 			return;
 		window_spare_log(window);
 		fill_buckets(governor);
@@ -148,7 +161,7 @@ static void wait_burst(struct channel *channel, double ns)
 	double left;
 
 	while ((left = burst_left_ns(now_ns(), end)) > 0 && !window_ran_dry(&channel->window))
-		if (!wait_ns(channel->governor, MIN(left, BURST_WATCH_NS)))
+		if (!wait_ns(channel->governor, MIN(left, MAX(BURST_WATCH_NS, sure_ns(channel)))))
 			return;
 }
 
@@ -225,12 +238,11 @@ static double next_threshold(struct channel *channel)
 /* From the opening of one window to the next at least. At random for the same reason. */
 static double rest_ns(struct channel *channel)
 {
-	const struct windows *windows = &channel->governor->windows;
+	struct governor *governor = channel->governor;
 
-	return budget_rest_ns(traced_plan(windows->traced)->sites[channel->window.family] *
-				      channel->window.fraction,
-			      windows->options.overhead_pct,
-			      g_rand_double(channel->governor->random));
+	return budget_rest_ns(channel->window.family, channel->window.own_ns,
+			      governor->windows.options.overhead_pct,
+			      g_rand_double(governor->random));
 }
 
 /* Until the bucket holds @threshold at the soonest: if all of the budget went into it. */
@@ -274,6 +286,7 @@ struct governor *governor_new(struct traced *traced, const struct governor_optio
 	governor->windows.budget = &governor->budget;
 	governor->windows.options = *options;
 	governor->random = g_rand_new();
+	governor->processors = g_get_num_processors();
 	g_mutex_init(&governor->windows.mutex);
 	g_cond_init(&governor->stop_cond);
 	for (int family = 0; family < FAMILY_COUNT; family++) {

@@ -36,7 +36,8 @@ struct request {
 };
 
 struct reply {
-	int code; /* enum pyleak_error; 0: done */
+	int code;	 /* enum pyleak_error; 0: done */
+	uint64_t cpu_ns; /* that the slot's thread has used in all */
 	char message[MAX_MESSAGE];
 };
 
@@ -49,6 +50,7 @@ struct link_slot {
 	int socket;
 	bool open; /* holds a link */
 	bool closing;
+	uint64_t cpu_ns;
 };
 
 /* In the keeper. */
@@ -105,6 +107,14 @@ static int create_link(const struct request *request, struct reply *reply)
 	return link;
 }
 
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return time.tv_sec * 1000000000ULL + time.tv_nsec;
+}
+
 static void close_link(int *link)
 {
 	if (*link >= 0)
@@ -127,6 +137,7 @@ static void *serve_slot(void *data)
 		else
 			link = create_link(request, &reply);
 		g_free(request);
+		reply.cpu_ns = thread_cpu_ns();
 		if (send(slot->socket, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
 			break;
 	}
@@ -329,14 +340,17 @@ void link_slot_free(struct link_slot *slot)
 	g_free(slot);
 }
 
-static bool receive_reply(const struct link_slot *slot, struct reply *reply)
+static bool receive_reply(struct link_slot *slot, struct reply *reply)
 {
 	ssize_t length;
 
 	do
 		length = recv(slot->socket, reply, sizeof(*reply), 0);
 	while (length < 0 && errno == EINTR);
-	return length == sizeof(*reply);
+	if (length != sizeof(*reply))
+		return false;
+	slot->cpu_ns = reply->cpu_ns;
+	return true;
 }
 
 bool link_slot_create(struct link_slot *slot, int program_fd, const char *path,
@@ -367,6 +381,11 @@ bool link_slot_create(struct link_slot *slot, int program_fd, const char *path,
 	if (reply.code)
 		g_set_error(error, PYLEAK_ERROR, reply.code, "%s", reply.message);
 	return !reply.code;
+}
+
+uint64_t link_slot_cpu_ns(const struct link_slot *slot)
+{
+	return slot->cpu_ns;
 }
 
 bool link_slot_has_link(const struct link_slot *slot)

@@ -49,6 +49,8 @@ void link_slot_free(struct link_slot *slot);
 bool link_slot_create(struct link_slot *slot, int program_fd, const char *path,
 		      const GArray *probes, pid_t pid, bool at_return, GError **error);
 bool link_slot_has_link(const struct link_slot *slot);
+/* Processor time that the keeper has used for the slot so far, in ns, as of its last reply. */
+uint64_t link_slot_cpu_ns(const struct link_slot *slot);
 
 /*
  * Closes a link in two steps, so that several can be closed side by side: begin for each, then

@@ -12,6 +12,8 @@
  * is gone. */
 static const double ARMING_NS = 10e6;
 static const double CLOSING_NS = 4e6;
+/* And what arming and removing a site takes of pyleak's time. */
+static const double OWN_SITE_NS = 20e3;
 /* Shorter windows see too little for what they cost. */
 static const double SHORTEST_HOLD_NS = 2e6;
 /* An event that does not count: the trap and the first lines of the program. */
@@ -57,6 +59,7 @@ void window_init(struct window *window, struct windows *common, enum family fami
 	window->common = common;
 	window->family = family;
 	window->arming_ns = ARMING_NS;
+	window->own_ns = traced_plan(common->traced)->sites[family] * OWN_SITE_NS;
 	window->seen.always = traced_plan(common->traced)->sites[family];
 	window->seen.own_share = 1;
 	window->seen.kept_share = 1;
@@ -206,6 +209,7 @@ bool window_open(struct window *window)
 	target->birth_ring[window->family] = 0;
 	target->birth_log[window->family] = window->log;
 	window->fraction = arming_fraction(window);
+	window->own_before_ns = traced_arming_cpu_ns(common->traced, window->family);
 	g_mutex_unlock(&common->mutex);
 	traced_warm_up(common->traced, window->family);
 	window->opened_ns = now_ns();
@@ -341,6 +345,9 @@ void window_close(struct window *window)
 	target->birth_log[window->family] = 0;
 	kernel_side_release_birth_log(kernel, window->log);
 	g_mutex_lock(&common->mutex);
+	window->own_ns = (window->own_ns + traced_arming_cpu_ns(common->traced, window->family) -
+			  window->own_before_ns) /
+			 2;
 	charge_change(window, target->idle_traps[window->family] - idle, now_ns() - began);
 }
 
