@@ -110,6 +110,9 @@ static void a_saturated_host_gets_half_of_it(void **state)
 		budget_set_pressure(&budget, pressures[i]);
 		budget_fill(&budget, BEGAN + 1000000000, left, ALL, added);
 		assert_true(fabs(sum(added) - 1e9 * budget.share * scales[i]) <= FAMILY_COUNT);
+		/* With what is to be spent at first, 10 seconds come to what the user allows. */
+		assert_true(fabs(budget_spare_ns(&budget) + 10 * sum(added) -
+				 10e9 * 0.02 * scales[i]) <= 10 * FAMILY_COUNT);
 	}
 }
 

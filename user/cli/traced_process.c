@@ -13,6 +13,7 @@
 #include "collect/forget.h"
 #include "collect/garbage.h"
 #include "proc/container.h"
+#include "proc/pressure.h"
 #include "symbolize/names.h"
 #include "symbolize/sources.h"
 #include "trace/governor.h"
@@ -160,7 +161,7 @@ bool traced_process_attach(struct traced_process *target, GError **error)
 	}
 	collector_set_baseline(target->collector);
 	if (target->governor)
-		governor_start(target->governor, sampling_burst_ended,
+		governor_start(target->governor, pressure_cpu(), sampling_burst_ended,
 			       collector_sampling(target->collector));
 	target->refreshed_us = g_get_monotonic_time();
 	garbage_watch_begin(&target->garbage, read_gc(target, &gc) ? &gc : NULL,

@@ -41,7 +41,7 @@ void budget_set_overhead(struct budget *budget, double overhead_pct)
 
 double budget_spare_ns(const struct budget *budget)
 {
-	return budget->share * (1 / MARGIN - 1) * 10e9;
+	return budget->share * budget->scale * (1 / MARGIN - 1) * 10e9;
 }
 
 double budget_least_ns(const struct budget *budget)

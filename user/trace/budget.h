@@ -23,7 +23,8 @@ struct budget {
  * the struct. */
 void budget_init(struct budget *budget, double overhead_pct, double cap_ns, uint64_t now_ns);
 
-/* What the margin leaves of 10 seconds' allowance: it may be spent once without going over that. */
+/* What the margin leaves of 10 seconds' allowance, less on a saturated host: it may be spent once
+ * without going over that. */
 double budget_spare_ns(const struct budget *budget);
 
 /*

@@ -296,7 +296,8 @@ struct governor *governor_new(struct traced *traced, const struct governor_optio
 	return governor;
 }
 
-void governor_start(struct governor *governor, burst_handler handler, void *context)
+void governor_start(struct governor *governor, double pressure_pct, burst_handler handler,
+		    void *context)
 {
 	static const char *const names[FAMILY_COUNT] = { "pymalloc", "malloc", "mmap" };
 	struct target *target = record(governor);
@@ -307,6 +308,7 @@ void governor_start(struct governor *governor, burst_handler handler, void *cont
 	/* A burst's worth: what one window, or one surprise, may cost. */
 	budget_init(&governor->budget, governor->windows.options.overhead_pct,
 		    CAP_BURSTS * burst_ns, now_ns());
+	budget_set_pressure(&governor->budget, pressure_pct);
 	for (int family = 0; family < FAMILY_COUNT; family++)
 		target->budget_ns[family] =
 			MIN(FIRST_PARTS[family] * budget_spare_ns(&governor->budget),

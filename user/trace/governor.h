@@ -38,8 +38,10 @@ typedef void (*burst_handler)(void *context, enum family family, const struct bi
 
 /* @traced is borrowed; nobody else arms or disarms it until governor_free(). */
 struct governor *governor_new(struct traced *traced, const struct governor_options *options);
-/* Starts opening windows. @handler may be NULL; @context must outlive the governor. */
-void governor_start(struct governor *governor, burst_handler handler, void *context);
+/* Starts opening windows. @pressure_pct: as of governor_set_pressure(). @handler may be NULL;
+ * @context must outlive the governor. */
+void governor_start(struct governor *governor, double pressure_pct, burst_handler handler,
+		    void *context);
 /* Closes every window, waits for the threads and frees. NULL is allowed. */
 void governor_free(struct governor *governor);
 
