@@ -13,6 +13,43 @@ static const double ONSET = 0.1;
 /* Of the usual length: what is shorter is no interval to tell by. */
 static const double TELLING_INTERVAL = 0.5;
 
+/*
+ * bytes/s from moment to moment, from the first on; returns how many. By the second, and without
+ * what is too short: the last report comes when the trace ends, soon after the one before.
+ */
+static size_t take_gains(const double *times, const double *values, size_t count, double usual_s,
+			 double *gains)
+{
+	size_t kept = 0;
+
+	for (size_t i = 1; i < count; i++) {
+		double seconds = times[i] - times[i - 1];
+
+		if (seconds >= TELLING_INTERVAL * usual_s && seconds > 0)
+			gains[kept++] = (values[i] - values[i - 1]) / seconds;
+	}
+	return kept;
+}
+
+static double usual_interval(const double *times, size_t count)
+{
+	return (times[count - 1] - times[0]) / (count - 1);
+}
+
+/* Whether it has just stopped: before the rise began there was little to gain, either. */
+static void measure_last_gain(struct site_curve *curve, const double *times, const double *values,
+			      size_t count, double usual_s)
+{
+	g_autofree double *gains = g_new(double, count);
+	size_t kept = take_gains(times, values, count, usual_s, gains);
+
+	if (kept < 2)
+		return;
+	curve->last_gain = gains[kept - 1];
+	curve->usual_gain = median(gains, kept - 1); /* which sorts them */
+	curve->least_gain = gains[0];
+}
+
 /* Since when the curve rises: the last time it was within a tenth of its rise from its lowest. */
 static void measure_rise(struct site_curve *curve, const double *times, const double *values,
 			 size_t count)
@@ -29,22 +66,18 @@ static void measure_rise(struct site_curve *curve, const double *times, const do
 	curve->rise_count = count - 1 - onset;
 	for (i = onset + 1; i < count; i++)
 		curve->rise_grown += values[i] > values[i - 1];
+	onset = MAX(onset, 1); /* what came with the attach is no gain */
+	measure_last_gain(curve, times + onset, values + onset, count - onset,
+			  usual_interval(times + 1, count - 1));
 }
 
-/* By the second: the last report comes when the trace ends, soon after the one before. */
 static void measure_gains(struct site_curve *curve, const double *times, const double *values,
 			  size_t count)
 {
 	g_autofree double *gains = g_new(double, count);
-	double usual_s = (times[count - 1] - times[0]) / (count - 1);
-	size_t kept = 0;
+	double usual_s = usual_interval(times, count);
+	size_t kept = take_gains(times, values, count, usual_s, gains);
 
-	for (size_t i = 1; i < count; i++) {
-		double seconds = times[i] - times[i - 1];
-
-		if (seconds >= TELLING_INTERVAL * usual_s && seconds > 0)
-			gains[kept++] = (values[i] - values[i - 1]) / seconds;
-	}
 	if (!kept)
 		return;
 	/* Of few nobody can tell: until then it is as if they did. */
@@ -56,10 +89,6 @@ static void measure_gains(struct site_curve *curve, const double *times, const d
 		curve->gains_s = 2 * usual_s;
 		curve->late_gain = (gains[kept - 2] + gains[kept - 1]) / 2;
 	}
-	curve->last_gain = gains[kept - 1];
-	curve->least_gain = INFINITY;
-	for (size_t i = 0; i + 1 < kept; i++)
-		curve->least_gain = MIN(curve->least_gain, gains[i]);
 }
 
 static struct site_curve measure_without_attach(const double *times, const double *values,

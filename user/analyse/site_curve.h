@@ -24,10 +24,12 @@ struct site_curve {
 	double gains_p_down;	      /* Mann-Kendall's of the gains */
 	double early_gain, late_gain; /* bytes/s, the means of the first two and the last two */
 	double gains_s;		      /* how long two of them last */
-	double last_gain, least_gain; /* bytes/s; the least of those before the last */
 	double rise_s;		      /* since it was last as low as at the beginning, or nearly */
 	size_t rise_count;	      /* intervals since then */
 	size_t rise_grown;	      /* of these, how many grew */
+	/* Of these, bytes/s; usual, their median, and least are of those before the last. 0, 0, 0:
+	 * there is none before. */
+	double last_gain, usual_gain, least_gain;
 };
 
 /* @count values, at least 3, in bytes at @times in seconds, which do not decrease; the first is the

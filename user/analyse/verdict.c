@@ -173,7 +173,7 @@ static bool slows_down_surely(const struct verdict_evidence *evidence,
 	if (curve->recent_gain < SLOWING_GAIN * curve->first_slope * curve->recent_s)
 		return true;
 	/* It may have stopped just now. */
-	if (expected >= TELLING_BLOCKS && curve->last_gain < PAUSE * curve->slope &&
+	if (expected >= TELLING_BLOCKS && curve->last_gain < PAUSE * curve->usual_gain &&
 	    curve->last_gain < curve->least_gain)
 		return true;
 	return pace < SLOW_PACE && log(pace) < -QUANTILE_99 * deviation;

@@ -37,8 +37,8 @@
  *       than could hold so many blocks (50 each). After five minutes without a collection this
  *       counts no longer.
  *   Of what is known block by block also: that pace is not below 70 % (at 1 %), the gain of the
- *   last third is at least a quarter of what the first half promises, and the last gain is not
- *   both the smallest and less than a fifth of the mean.
+ *   last third is at least a quarter of what the first half promises, and of the gains since the
+ *   rise began the last is not both the smallest and less than a fifth of the median.
  *   Of estimates, whose curves are rough, instead:
  *     - at least 6 intervals and p <= 0.01, and a standard error below a half;
  *     - that pace is at least 45 %; up to twice as fast counts as old blocks kept (1.4 times where
