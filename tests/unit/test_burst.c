@@ -146,17 +146,6 @@ static void what_comes_before_the_busy_time_counts_once(void **state)
 	assert_true(rate_by_number / 25 > 1.1);
 }
 
-/* Windows of a family stayed away for good once the clock had passed the end of a burst between two
- * looks at it. */
-static void a_burst_that_is_over_has_nothing_left(void **state)
-{
-	(void)state;
-	assert_true(burst_left_ns(1000, 3500) == 2500);
-	assert_true(burst_left_ns(3500, 3500) == 0);
-	assert_true(burst_left_ns(3501, 3500) == 0);
-	assert_true(burst_left_ns(UINT64_MAX, 0) == 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,7 +155,6 @@ int main(void)
 		cmocka_unit_test(nothing_counts_of_no_time),
 		cmocka_unit_test(what_tracing_took_is_not_the_targets_own),
 		cmocka_unit_test(what_comes_before_the_busy_time_counts_once),
-		cmocka_unit_test(a_burst_that_is_over_has_nothing_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/watched.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "cli/traced_process.h"
 #include "cpython/interpreter.h"
 #include "proc/maps.h"
@@ -74,18 +73,10 @@ static bool next_pool(const struct pool *pool, void *context)
 	return true;
 }
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-	return time.tv_sec * 1000000000ULL + time.tv_nsec;
-}
-
 uint64_t watched_read_objects(struct watched *watched)
 {
 	int64_t now = g_get_monotonic_time();
-	uint64_t began = cpu_ns();
+	uint64_t began = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	struct process_memory memory;
 	struct pools_totals totals;
 	struct maps *maps;
@@ -100,7 +91,7 @@ uint64_t watched_read_objects(struct watched *watched)
 		memory_trend_add(&watched->objects, seconds(watched->since_us, now),
 				 totals.used_bytes);
 	maps_free(maps);
-	return cpu_ns() - began;
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID) - began;
 }
 
 double watched_growth(const struct watched *watched)

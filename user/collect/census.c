@@ -2,8 +2,8 @@
 #include "collect/census.h"
 
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "cpython/block_class.h"
 #include "proc/maps.h"
 
@@ -47,10 +47,7 @@ struct tally {
 
 static double thread_seconds(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return now.tv_sec + now.tv_nsec / 1e9;
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID) / 1e9;
 }
 
 static void clear_count(void *element)

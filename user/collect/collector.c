@@ -2,8 +2,8 @@
 #include "collect/collector.h"
 
 #include <stddef.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "collect/block_look.h"
 #include "collect/cost.h"
 #include "collect/coverage.h"
@@ -42,14 +42,6 @@ struct collector {
 	double seconds;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
 struct collector *collector_new(struct kernel_side *kernel, struct traced *traced,
 				const struct process *process,
 				const struct interpreter *interpreter, double trap_ns)
@@ -65,7 +57,7 @@ struct collector *collector_new(struct kernel_side *kernel, struct traced *trace
 		collector->geometry = (struct pool_geometry){ interpreter->layout.pool_size,
 							      interpreter->layout.pool_alignment };
 	collector->heap_bytes = UINT64_MAX;
-	collector->attached_ns = now_ns();
+	collector->attached_ns = clock_now_ns();
 	cost_init(&collector->cost, process, trap_ns, collector->attached_ns);
 	return collector;
 }
@@ -109,7 +101,7 @@ void collector_set_baseline(struct collector *collector)
 	struct maps *maps = maps_read(collector->process->pid, NULL);
 	const struct pool_geometry *geometry = heap_geometry(collector);
 
-	collector->attached_ns = now_ns();
+	collector->attached_ns = clock_now_ns();
 	if (collector->governor) {
 		sampling_free(collector->sampling);
 		collector->sampling = sampling_new(
@@ -237,7 +229,7 @@ static void remember(struct collector *collector, const struct block_look *look)
 
 struct snapshot *collector_take(struct collector *collector, double min_age_s, GError **error)
 {
-	uint64_t began = now_ns();
+	uint64_t began = clock_now_ns();
 	struct block_look look = {
 		.kernel = collector->kernel,
 		.traced = collector->traced,
@@ -269,7 +261,7 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 		fill_snapshot(collector, &look, snapshot);
 		remember(collector, &look);
 		tell_governor(collector, &look, snapshot);
-		collector->seconds = (now_ns() - began) / 1e9;
+		collector->seconds = (clock_now_ns() - began) / 1e9;
 	}
 	collector->unchecked = look.unchecked;
 	block_look_end(&look);
@@ -283,7 +275,7 @@ struct sampling *collector_sampling(const struct collector *collector)
 
 void collector_begin_interval(struct collector *collector)
 {
-	cost_begin_interval(&collector->cost, now_ns(), spent_ns(collector));
+	cost_begin_interval(&collector->cost, clock_now_ns(), spent_ns(collector));
 }
 
 uint64_t collector_unchecked_blocks(const struct collector *collector)

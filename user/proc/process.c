@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "proc/procfs.h"
 #include "proc/root_path.h"
@@ -226,22 +226,21 @@ bool process_usage_of(pid_t pid, uint64_t start_time, struct process_usage *usag
 	char *next;
 	struct process_stat stat;
 	uint64_t resident, shared;
-	struct timespec time;
 	clockid_t clock;
 
 	/* statm: total size, then resident pages, then those of files and shared memory. stat has
 	 * the times in ticks of 10 ms; the process's clock has nanoseconds. */
-	if (!memory || !read_stat(pid, &stat, NULL) || clock_getcpuclockid(pid, &clock) != 0 ||
-	    clock_gettime(clock, &time) < 0)
+	if (!memory || !read_stat(pid, &stat, NULL) || clock_getcpuclockid(pid, &clock) != 0)
 		return false;
 	g_ascii_strtoull(memory, &next, 10);
 	resident = g_ascii_strtoull(next, &next, 10);
 	shared = g_ascii_strtoull(next, NULL, 10);
 	usage->rss_bytes = resident * sysconf(_SC_PAGESIZE);
 	usage->private_bytes = (resident - MIN(shared, resident)) * sysconf(_SC_PAGESIZE);
-	usage->cpu_ns = time.tv_sec * 1000000000ull + time.tv_nsec;
+	usage->cpu_ns = clock_ns(clock);
 	usage->threads = stat.threads;
-	return stat.start_time == start_time && stat.state != 'Z' && stat.state != 'X';
+	return usage->cpu_ns && stat.start_time == start_time && stat.state != 'Z' &&
+	       stat.state != 'X';
 }
 
 bool process_usage_read(const struct process *process, struct process_usage *usage)

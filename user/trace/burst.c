@@ -42,11 +42,6 @@ struct burst_part burst_part_that_counts(const struct birth *log, uint32_t birth
 	return part;
 }
 
-double burst_left_ns(uint64_t now_ns, uint64_t end_ns)
-{
-	return now_ns < end_ns ? end_ns - now_ns : 0;
-}
-
 double burst_own_ns(double wall_ns, double traced, double time, double births)
 {
 	double least = LEAST_OWN * time, own = time - births * CLAMP(traced, 0, 1);

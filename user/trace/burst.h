@@ -24,10 +24,6 @@ struct burst_part {
 struct burst_part burst_part_that_counts(const struct birth *log, uint32_t births, uint64_t from_ns,
 					 uint64_t until_ns);
 
-/* From @now_ns to @end_ns, in ns; 0: it is over. The clock must be read once for each answer: asked
- * twice around the end, a burst would last for centuries. */
-double burst_left_ns(uint64_t now_ns, uint64_t end_ns);
-
 /*
  * How much of the target's own time there was in the first part of a burst of @wall_ns, in ns.
  * @traced: the part of it that went into tracing, 0 to 1, in proportion to births. @births: the

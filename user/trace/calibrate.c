@@ -2,9 +2,9 @@
 #include "trace/calibrate.h"
 
 #include <errno.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "trace/own_function.h"
 #include "trace/uprobe_link.h"
@@ -17,17 +17,14 @@ static double ns_per_call(void)
 	double best = 0;
 
 	for (int round = 0; round < ROUNDS; round++) {
-		struct timespec before, after;
+		uint64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 		double ns;
 
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
 		for (int i = 0; i < CALLS; i++) {
 			own_function();
 			__asm__ volatile("" ::: "memory");
 		}
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
-		ns = ((after.tv_sec - before.tv_sec) * 1e9 + (after.tv_nsec - before.tv_nsec)) /
-		     CALLS;
+		ns = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - before) / CALLS;
 		/* The least disturbed round. */
 		if (!round || ns < best)
 			best = ns;

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "trace/governor.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "trace/budget.h"
-#include "trace/burst.h"
 #include "trace/window.h"
 
 /* A window that stays open is looked after this often, or before its bucket can be empty: with the
@@ -58,14 +56,6 @@ struct governor {
 	GRand *random;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
 static struct target *record(const struct governor *governor)
 {
 	return traced_shared(governor->windows.traced);
@@ -99,7 +89,7 @@ static void fill_buckets(struct governor *governor)
 		left[family] = __atomic_load_n(&target->budget_ns[family], __ATOMIC_RELAXED);
 		wanted |= (uint32_t)is_wanted(governor, family) << family;
 	}
-	budget_fill(&governor->budget, now_ns(), left, wanted, added);
+	budget_fill(&governor->budget, clock_now_ns(), left, wanted, added);
 	for (int family = 0; family < FAMILY_COUNT; family++)
 		__atomic_fetch_add(&target->budget_ns[family], added[family], __ATOMIC_RELAXED);
 	target->event_cost_ns = window_event_ns(&governor->windows);
@@ -108,7 +98,7 @@ static void fill_buckets(struct governor *governor)
 /* A window that had stayed open since @since_ns ran dry. */
 static void consider_pause(struct channel *channel, uint64_t since_ns)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 
 	if (now - since_ns >= SHORT_STAY_NS) {
 		channel->pause_ns = 0;
@@ -135,7 +125,7 @@ static void stay_open(struct channel *channel)
 	struct governor *governor = channel->governor;
 	struct window *window = &channel->window;
 	double watch_ns = WATCH_NS;
-	uint64_t events, since = now_ns();
+	uint64_t events, since = clock_now_ns();
 
 	window_stay_open(window);
 	events = record(governor)->events[window->family];
@@ -157,10 +147,10 @@ static void stay_open(struct channel *channel)
 /* Waits for the time of a burst, or until its money is gone. */
 static void wait_burst(struct channel *channel, double ns)
 {
-	uint64_t end = now_ns() + (uint64_t)ns;
+	uint64_t end = clock_now_ns() + (uint64_t)ns;
 	double left;
 
-	while ((left = burst_left_ns(now_ns(), end)) > 0 && !window_ran_dry(&channel->window))
+	while ((left = clock_left_ns(clock_now_ns(), end)) > 0 && !window_ran_dry(&channel->window))
 		if (!wait_ns(channel->governor, MIN(left, MAX(BURST_WATCH_NS, sure_ns(channel)))))
 			return;
 }
@@ -215,7 +205,7 @@ static void run_window(struct channel *channel)
 	/* Seen through some of the sites to be light: next time all of them, for good. */
 	window->light = is_light(channel, before - window_bucket(window), hold);
 	if (!governor->stop && window->light && window->fraction == 1 &&
-	    now_ns() >= channel->stays_from_ns) {
+	    clock_now_ns() >= channel->stays_from_ns) {
 		stay_open(channel);
 		close_window(channel);
 		return;
@@ -264,7 +254,7 @@ static void *run_channel(void *data)
 	g_mutex_lock(&governor->windows.mutex);
 	while (!governor->stop && !record(governor)->image_gone) {
 		fill_buckets(governor);
-		rest = burst_left_ns(now_ns(), channel->rests_until_ns);
+		rest = clock_left_ns(clock_now_ns(), channel->rests_until_ns);
 		if (window_bucket(&channel->window) < threshold || rest > 0) {
 			wait_ns(governor, MAX(filling_ns(channel, threshold), rest) *
 						  governor->windows.options.calm);
@@ -307,7 +297,7 @@ void governor_start(struct governor *governor, double pressure_pct, burst_handle
 	governor->windows.handler_context = context;
 	/* A burst's worth: what one window, or one surprise, may cost. */
 	budget_init(&governor->budget, governor->windows.options.overhead_pct,
-		    CAP_BURSTS * burst_ns, now_ns());
+		    CAP_BURSTS * burst_ns, clock_now_ns());
 	budget_set_pressure(&governor->budget, pressure_pct);
 	for (int family = 0; family < FAMILY_COUNT; family++)
 		target->budget_ns[family] =

@@ -11,9 +11,9 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "trace/uprobe_link.h"
 
@@ -107,14 +107,6 @@ static int create_link(const struct request *request, struct reply *reply)
 	return link;
 }
 
-static uint64_t thread_cpu_ns(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-	return time.tv_sec * 1000000000ULL + time.tv_nsec;
-}
-
 static void close_link(int *link)
 {
 	if (*link >= 0)
@@ -137,7 +129,7 @@ static void *serve_slot(void *data)
 		else
 			link = create_link(request, &reply);
 		g_free(request);
-		reply.cpu_ns = thread_cpu_ns();
+		reply.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 		if (send(slot->socket, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
 			break;
 	}
@@ -277,12 +269,9 @@ bool link_keeper_is_alive(struct link_keeper *keeper)
 
 uint64_t link_keeper_cpu_ns(const struct link_keeper *keeper)
 {
-	struct timespec time;
 	clockid_t clock;
 
-	if (!keeper->pid || clock_getcpuclockid(keeper->pid, &clock) || clock_gettime(clock, &time))
-		return 0;
-	return time.tv_sec * 1000000000ULL + time.tv_nsec;
+	return keeper->pid && !clock_getcpuclockid(keeper->pid, &clock) ? clock_ns(clock) : 0;
 }
 
 static bool send_socket(int control, int socket)

@@ -2,9 +2,9 @@
 #include "trace/window.h"
 
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "trace/budget.h"
 #include "trace/burst.h"
 
@@ -30,14 +30,6 @@ static const int ARMING_NICE = -10;
 /* A counted event's program, before it has been timed. */
 static const double PROGRAM_NS = 500;
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
 static struct target *record(const struct window *window)
 {
 	return traced_shared(window->common->traced);
@@ -47,11 +39,8 @@ static struct target *record(const struct window *window)
 static uint64_t cpu_ns(const struct window *window)
 {
 	clockid_t clock;
-	struct timespec time;
 
-	if (clock_getcpuclockid(record(window)->tgid, &clock) || clock_gettime(clock, &time))
-		return 0;
-	return time.tv_sec * 1000000000ULL + time.tv_nsec;
+	return clock_getcpuclockid(record(window)->tgid, &clock) ? 0 : clock_ns(clock);
 }
 
 void window_init(struct window *window, struct windows *common, enum family family)
@@ -175,7 +164,7 @@ static double account(struct window *window, uint64_t now, double time, double b
 void window_account(struct window *window)
 {
 	if (window->open && !window->burst)
-		account(window, now_ns(), 1, 1);
+		account(window, clock_now_ns(), 1, 1);
 }
 
 /*
@@ -212,11 +201,11 @@ bool window_open(struct window *window)
 	window->own_before_ns = traced_arming_cpu_ns(common->traced, window->family);
 	g_mutex_unlock(&common->mutex);
 	traced_warm_up(common->traced, window->family);
-	window->opened_ns = now_ns();
+	window->opened_ns = clock_now_ns();
 	idle = target->idle_traps[window->family];
 	armed = traced_arm(common->traced, 1u << window->family, window->fraction, NULL);
 	g_mutex_lock(&common->mutex);
-	took = now_ns() - window->opened_ns;
+	took = clock_now_ns() - window->opened_ns;
 	if (!armed) {
 		target->birth_log[window->family] = 0;
 		kernel_side_release_birth_log(traced_kernel(common->traced), window->log);
@@ -227,7 +216,7 @@ bool window_open(struct window *window)
 	window->open = true;
 	window->burst = true;
 	window->seen.windows++;
-	window->counted_from_ns = now_ns();
+	window->counted_from_ns = clock_now_ns();
 	window->cpu_before_ns = cpu_ns(window);
 	window->events_before = target->events[window->family];
 	window->sent_before_ns = target->sent_ns[window->family];
@@ -283,7 +272,7 @@ static double end_burst(struct window *window, uint32_t births, uint32_t *kept)
 {
 	const struct birth *log =
 		kernel_side_births(traced_kernel(window->common->traced), window->log);
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 	struct burst_part part = burst_part_that_counts(log, births, window->counted_from_ns,
 							seen_until(window, now));
 
@@ -317,7 +306,7 @@ void window_close(struct window *window)
 	struct windows *common = window->common;
 	struct kernel_side *kernel = traced_kernel(common->traced);
 	struct target *target = record(window);
-	uint64_t idle = target->idle_traps[window->family], began = now_ns();
+	uint64_t idle = target->idle_traps[window->family], began = clock_now_ns();
 	uint32_t births, kept = 0;
 	double window_ns = 0;
 	GThread *remover;
@@ -327,7 +316,7 @@ void window_close(struct window *window)
 	if (window->burst)
 		window_ns = end_burst(window, births, &kept);
 	else
-		account(window, now_ns(), 1, 1);
+		account(window, clock_now_ns(), 1, 1);
 	window->seen.longest_ms =
 		MAX(window->seen.longest_ms,
 		    window->burst ? (window->counted_from_ns - window->opened_ns + CLOSING_NS) / 1e6
@@ -348,7 +337,7 @@ void window_close(struct window *window)
 	window->own_ns = (window->own_ns + traced_arming_cpu_ns(common->traced, window->family) -
 			  window->own_before_ns) /
 			 2;
-	charge_change(window, target->idle_traps[window->family] - idle, now_ns() - began);
+	charge_change(window, target->idle_traps[window->family] - idle, clock_now_ns() - began);
 }
 
 /*
