@@ -29,7 +29,7 @@ static const double FADING = 0.65, FADING_OF_KNOWN = 0.75, BLOCKS_AT_ONCE = 20;
 static const double LEADING_SHARE = 0.05, LARGEST_STEP_WITH_MEMORY = 0.8, CONTRADICTING = 0.25;
 /* Of a normal distribution, one-sided 1 %. */
 static const double QUANTILE_99 = 2.326;
-static const double LEAST_RISE_S = 45, GROWN_SHARE = 0.4;
+static const double LEAST_RISE_S = 45, LEAST_RISE_UNTESTED_S = 90, TESTED = 0.1, GROWN_SHARE = 0.4;
 static const double PAUSE = 0.2, TELLING_BLOCKS = 8;
 static const double RISE_COLLECTED = 0.25, COLLECTED = 0.05, FEW_OBJECTS = 5, BLOCKS_OF_OBJECT = 50,
 		    LONGEST_WAIT_S = 300;
@@ -261,13 +261,22 @@ static double both_by_chance(double p, double q)
 	return both * (1 - log(both));
 }
 
+/* What is known of old blocks says little where hardly any of what is outstanding was there then:
+ * the rise began after that. */
+static double least_rise_s(const struct verdict_evidence *evidence)
+{
+	bool tested = evidence->held_blocks >= TESTED * evidence->outstanding_blocks;
+
+	return evidence->estimated || tested ? LEAST_RISE_S : LEAST_RISE_UNTESTED_S;
+}
+
 /* It has risen for long enough, and most of the time; if need be without knowing of old blocks. */
 static bool rises_long(const struct verdict_evidence *evidence, const struct site_curve *curve)
 {
 	if (!old_are_known(evidence) && (evidence->intervals < MIN_INTERVALS_WITHOUT_SURVIVAL ||
 					 curve->whole.p_up >= BEYOND_DOUBT))
 		return false;
-	return curve->rise_s >= LEAST_RISE_S && curve->rise_grown >= MIN_GROWN &&
+	return curve->rise_s >= least_rise_s(evidence) && curve->rise_grown >= MIN_GROWN &&
 	       curve->rise_grown >= GROWN_SHARE * curve->rise_count && !fills_up(evidence, curve);
 }
 

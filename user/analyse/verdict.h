@@ -16,7 +16,8 @@
  *   (curve.h).
  * - leak: growing, and all of
  *     - it has risen for 45 s, through at least 4 intervals and two in five of all since then, and
- *       by 16 KiB or more;
+ *       by 16 KiB or more; for 90 s where less than a tenth of what is outstanding was so
+ *       survival_age_s ago: what is known of old blocks is then not of these (estimates aside);
  *     - the rise is large (at least a quarter of what is outstanding) or beyond doubt (p < 0.001);
  *     - it was never let go: no fall from a peak by more than 30 % of the highest value, which is
  *       what a sawtooth, a batch or a queue that drains does;
