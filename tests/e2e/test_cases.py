@@ -35,7 +35,7 @@ def outcome(outcomes, case):
 @pytest.fixture(scope="module")
 def leaks():
     # Some of them take all of a processor, and a verdict is wanted in time.
-    return run_at_once(LEAKS, cases.WITHIN + 0.5, 5)
+    return run_at_once(LEAKS, cases.WITHIN + 0.5, 3)
 
 
 @pytest.fixture(scope="module")
