@@ -256,8 +256,9 @@ static void *run_channel(void *data)
 		fill_buckets(governor);
 		rest = clock_left_ns(clock_now_ns(), channel->rests_until_ns);
 		if (window_bucket(&channel->window) < threshold || rest > 0) {
-			wait_ns(governor, MAX(filling_ns(channel, threshold), rest) *
-						  governor->windows.options.calm);
+			wait_ns(governor,
+				MIN(MAX(filling_ns(channel, threshold), rest), LONGEST_WAIT_NS) *
+					governor->windows.options.calm);
 			continue;
 		}
 		run_window(channel);
