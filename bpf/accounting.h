@@ -18,32 +18,6 @@ static __always_inline void context_freed(__u32 id, __u64 size)
 	__sync_fetch_and_add(&context->free_bytes, size);
 }
 
-struct identify {
-	struct thread *thread;
-	const struct python_layout *layout;
-};
-
-static long identify_step(__u64 step, struct identify *identify)
-{
-	struct raw_frame *frame = &identify->thread->frames[step & (PYLEAK_MAX_FRAMES - 1)];
-	const struct python_layout *layout = identify->layout;
-	__u64 words[2];
-
-	/* Side by side in every version so far: one read costs half of two. */
-	if (layout->code_name == layout->code_filename + 8 &&
-	    !bpf_probe_read_user(words, sizeof(words),
-				 (void *)(frame->code + layout->code_filename))) {
-		frame->filename = words[0];
-		frame->name = words[1];
-		return 0;
-	}
-	if (bpf_probe_read_user(&frame->filename, 8, (void *)(frame->code + layout->code_filename)))
-		frame->filename = 0;
-	if (bpf_probe_read_user(&frame->name, 8, (void *)(frame->code + layout->code_name)))
-		frame->name = 0;
-	return 0;
-}
-
 /* Known to the nanosecond, so it does not go into the sample of timed events. */
 static __always_inline void charge_sending(struct event *event, __u32 family, __u64 ns)
 {
@@ -104,12 +78,11 @@ static __noinline void send_stack(struct event *event, struct traced_context *co
 	struct thread *thread = event->thread;
 	__u32 count = thread->walk_count, length;
 	__u64 began = bpf_ktime_get_ns();
-	struct identify identify = { .thread = thread, .layout = &event->target->layout };
 	bool native;
 
 	if (count > PYLEAK_MAX_FRAMES || !has_room(event, context, &native))
 		return;
-	bpf_loop(count, identify_step, &identify, 0);
+	identify_frames(event);
 	fill_event(event, context, id, began);
 	length = sizeof(thread->event) + count * sizeof(struct raw_frame);
 	/* Known already, but the verifier forgets the bound on the way. */

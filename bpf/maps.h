@@ -63,6 +63,17 @@ struct {
 	__uint(max_entries, 4 << 20);
 } events SEC(".maps");
 
+/* Remembered by each thread; a power of two. */
+enum { PYLEAK_IDENTITIES = 256 };
+
+/* What a code object was identified by, and when. */
+struct code_identity {
+	__u64 code; /* its address; 0: none yet */
+	__u64 filename, name;
+	__u32 read_at; /* as struct block's born */
+	__u32 reserved;
+};
+
 /* What a thread is doing. Per task rather than per CPU: a uprobe program can be preempted by
  * another on its CPU. */
 struct thread {
@@ -95,6 +106,7 @@ struct thread {
 			    not known */
 	__u64 tstate_bytes[PYLEAK_TSTATE_WINDOW / 8];
 	__u64 frame_bytes[PYLEAK_FRAMES_WINDOW / 8];
+	struct code_identity identities[PYLEAK_IDENTITIES];
 	/* The event as it is sent: kept together. */
 	struct context_event event;
 	struct raw_frame frames[PYLEAK_MAX_FRAMES];

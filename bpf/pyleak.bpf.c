@@ -11,6 +11,7 @@
 #include "bpf/namespace.h"
 #include "bpf/thread.h"
 #include "bpf/python_stack.h"
+#include "bpf/code_identity.h"
 #include "bpf/native_stack.h"
 #include "bpf/accounting.h"
 #include "bpf/pymalloc.h"
