@@ -137,6 +137,8 @@ struct pending_slow_path {
 			 */
 	__u32 context;
 	__u32 born;
+	__u32 site;
+	__u32 reserved;
 };
 
 /* A traced process. User space writes it before arming; @pending, @lost and the sums are the kernel
@@ -175,6 +177,14 @@ struct target {
 	 */
 	__u32 limited;
 	__u32 event_cost_ns;
+	/*
+	 * Size classes of pymalloc whose allocations do not count in the open window, a bit each
+	 * (trace/focus.h). An event of theirs costs @skipped_cost_ns; @skipped_events are in
+	 * @events, too.
+	 */
+	__u64 skipped_classes;
+	__u64 skipped_events;
+	__u64 skipped_cost_ns;
 	__s64 budget_ns[FAMILY_COUNT];
 	__u64 dried_ns[FAMILY_COUNT]; /* when that was, CLOCK_MONOTONIC; 0: not yet */
 	/*
@@ -220,6 +230,8 @@ struct traced_context {
 	__u32 target;
 	__u32 family;
 	__u64 alloc_blocks, alloc_bytes;
+	/* Of these, what was seen in windows that did not see all (trace/focus.h). */
+	__u64 focused_blocks, focused_bytes;
 	__u64 free_blocks, free_bytes; /* seen or learnt by reading */
 	__u32 sent;		       /* how often its stack has been sent */
 	__u32 paths;		       /* native paths that were sent, a bit of a hash each */
@@ -294,6 +306,10 @@ enum malloc_function {
 	MALLOC_POSIX,	     /* f(&result, alignment, size) */
 };
 
+/* The cookie of a site of pymalloc: its number, and the offset in struct pt_regs of the register
+ * that holds the pool. */
+#define PYLEAK_PYMALLOC_COOKIE(site, offset) ((__u64)(site) << 32 | (offset))
+
 /* A site of the mmap family, as its cookie: what it is, and how far above the stack pointer the
  * return address is. */
 #define PYLEAK_MMAP_COOKIE(function, return_slot) ((__u64)(function) | (__u64)(return_slot) << 8)
@@ -313,7 +329,8 @@ struct birth {
 	 * pymalloc: how many bytes of @words hold what the block held at the next allocation of its
 	 * thread, when it had just been initialised; 0: there was none.
 	 */
-	__u32 content;
+	__u16 content;
+	__u16 site; /* pymalloc: which allocated it, as in its cookie */
 	__u64 words[PYLEAK_BIRTH_WORDS];
 };
 

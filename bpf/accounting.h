@@ -159,7 +159,7 @@ static __always_inline __u32 find_context(struct event *event, enum family famil
 }
 
 static __always_inline void log_birth(struct event *event, enum family family, __u64 key, __u64 tag,
-				      __u64 size)
+				      __u64 size, __u32 site)
 {
 	struct target *target = event->target;
 	__u32 log = target->birth_log[family], at;
@@ -178,6 +178,7 @@ static __always_inline void log_birth(struct event *event, enum family family, _
 	birth->tag = tag;
 	birth->size = size < (__u32)-1 ? size : (__u32)-1;
 	birth->content = 0;
+	birth->site = site;
 	if (family == FAMILY_PYMALLOC) {
 		event->thread->last_birth = at + 1;
 		event->thread->last_key = key;
@@ -207,12 +208,13 @@ static __always_inline void log_content(struct thread *thread)
  * being seen (pymalloc frees are never trapped) and the memory handed out again.
  */
 static __always_inline void block_born(struct event *event, __u64 address, __u64 size, __u32 id,
-				       __u32 born)
+				       __u32 born, __u32 site)
 {
 	__u64 key = PYLEAK_BLOCK_KEY(event->index, address);
 	__u64 tag = PYLEAK_TAG(id, born);
 	struct block *block = bpf_map_lookup_elem(&live, &key);
 	struct traced_context *context = context_at(id);
+	__u32 family;
 
 	if (!context)
 		return;
@@ -233,8 +235,17 @@ static __always_inline void block_born(struct event *event, __u64 address, __u64
 	}
 	__sync_fetch_and_add(&context->alloc_blocks, 1);
 	__sync_fetch_and_add(&context->alloc_bytes, size);
-	if (event->target->limited && context->family < FAMILY_COUNT)
-		log_birth(event, context->family, key, tag, size);
+	family = context->family;
+	if (!event->target->limited || family >= FAMILY_COUNT)
+		return;
+	if (family == FAMILY_PYMALLOC && event->target->skipped_classes) {
+		__sync_fetch_and_add(&context->focused_blocks, 1);
+		__sync_fetch_and_add(&context->focused_bytes, size);
+	}
+	/* Known already, but the verifier forgets the bound on the way. */
+	asm volatile("" : "+r"(family));
+	if (family < FAMILY_COUNT)
+		log_birth(event, family, key, tag, size, site);
 }
 
 /* A block was freed. Fills @was (tag 0: it was not known) so that a realloc that fails can put it

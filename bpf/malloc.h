@@ -96,7 +96,7 @@ static __always_inline void malloc_leave(struct event *event, struct pt_regs *ct
 		return;
 	id = find_context(event, FAMILY_MALLOC);
 	if (id)
-		block_born(event, result, size, id, event_born(event));
+		block_born(event, result, size, id, event_born(event), 0);
 }
 
 SEC("uprobe")

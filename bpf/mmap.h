@@ -62,7 +62,7 @@ static __always_inline void mmap_event(struct event *event, struct pt_regs *ctx,
 		 * unmaps: user space, from maps. */
 		if (was.tag && was.size > length)
 			block_born(event, address + length, was.size - length,
-				   PYLEAK_TAG_CONTEXT(was.tag), PYLEAK_TAG_BORN(was.tag));
+				   PYLEAK_TAG_CONTEXT(was.tag), PYLEAK_TAG_BORN(was.tag), 0);
 		return;
 	case MMAP_REMAP:
 		block_died(event, address, &was);
@@ -73,7 +73,7 @@ static __always_inline void mmap_event(struct event *event, struct pt_regs *ctx,
 	}
 	id = find_context(event, FAMILY_MMAP);
 	if (id)
-		block_born(event, result, length, id, event_born(event));
+		block_born(event, result, length, id, event_born(event), 0);
 }
 
 SEC("uprobe")

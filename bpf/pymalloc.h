@@ -99,19 +99,21 @@ static __noinline void resolve_slow_path(struct event *event)
 	 * freed. */
 	if (header.count != 1)
 		return;
+	if (target->skipped_classes >> header.szidx & 1)
+		return;
 	size = ((__u64)header.szidx + 1) * target->layout.pool_alignment;
 	if (header.nextoffset < PYLEAK_POOL_HEADER_SIZE)
 		goto lost;
 	block = only_block(pool, size, header.nextoffset, header.freeblock);
 	if (!block)
 		goto lost;
-	block_born(event, block, size, pending.context, pending.born);
+	block_born(event, block, size, pending.context, pending.born, pending.site);
 	return;
 lost:
 	lose(target, LOST_SLOW_PATH);
 }
 
-static __always_inline void pymalloc_event(struct event *event, __u64 pool)
+static __always_inline void pymalloc_event(struct event *event, __u64 pool, __u32 site)
 {
 	struct target *target = event->target;
 	struct pool_header header;
@@ -131,6 +133,7 @@ static __always_inline void pymalloc_event(struct event *event, __u64 pool)
 		if (id) {
 			target->pending.context = id;
 			target->pending.born = event_born(event);
+			target->pending.site = site;
 			target->pending.sentinel = pool;
 		}
 		return;
@@ -142,22 +145,26 @@ static __always_inline void pymalloc_event(struct event *event, __u64 pool)
 		lose(target, LOST_POOL_UNREADABLE);
 		return;
 	}
+	if (target->skipped_classes >> header.szidx & 1) {
+		event_skip(event, FAMILY_PYMALLOC);
+		return;
+	}
 	id = find_context(event, FAMILY_PYMALLOC);
 	if (!id)
 		return;
 	target->latest_block = PYLEAK_BLOCK_KEY(event->index, header.freeblock);
-	block_born(event, header.freeblock, size, id, event_born(event));
+	block_born(event, header.freeblock, size, id, event_born(event), site);
 }
 
 SEC("uprobe")
 int pymalloc_site(struct pt_regs *ctx)
 {
-	__u64 offset = bpf_get_attach_cookie(ctx);
+	__u64 cookie = bpf_get_attach_cookie(ctx);
 	struct event event;
 
 	if (!event_begin(&event, ctx, FAMILY_PYMALLOC))
 		return 0;
-	pymalloc_event(&event, register_at(ctx, offset));
+	pymalloc_event(&event, register_at(ctx, (__u32)cookie), cookie >> 32);
 	event_end(&event);
 	return 0;
 }

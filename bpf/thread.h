@@ -100,4 +100,18 @@ static __always_inline void event_end(struct event *event)
 	__sync_fetch_and_add(&event->target->timed_events, 1);
 }
 
+/* Its allocation does not count in this window: gives back what it was charged for no more than a
+ * look. */
+static __always_inline void event_skip(struct event *event, enum family family)
+{
+	struct target *target = event->target;
+
+	if (event->timed)
+		__sync_fetch_and_add(&target->skipped_events, PYLEAK_TIMED_EVERY);
+	event->timed = false;
+	if (target->event_cost_ns > target->skipped_cost_ns)
+		__sync_fetch_and_add(&target->budget_ns[family],
+				     target->event_cost_ns - target->skipped_cost_ns);
+}
+
 #endif

@@ -289,6 +289,25 @@ def test_one_allocation_in_a_thousand_is_found(some_python):
     print("%s: found after %.1f s" % (some_python, found.arrived - started))
 
 
+@pytest.mark.parametrize("python", OPTIMISED_AND_PLAIN, ids=repr)
+def test_a_leak_in_rare_bursts_is_found(python):
+    """Windows that see everything see a thousandth of the time: one of these bursts in minutes."""
+    with pyleak.Target("loads.py", python) as target:
+        target.ask("load", "bursts")
+        started, truth = time.time(), Truth(target)
+        with pyleak.Tracer("-p", target.pid, "-i", "2") as tracer:
+            found = tracer.wait_for_report(lambda each: has_found(each, target, "bursts"))
+            report = tracer.wait_for_report(lambda each: each["elapsed_s"] >= 20)
+            tracer.finish()
+            rate = truth.rate()
+    said, objects = growth(found, target, "bursts"), family(report, "pymalloc")
+    print("%s: found after %.1f s; %.2f MB/s, said %.2f; overhead %.2f %%; %s" % (
+        python, found.arrived - started, rate / 1e6, said / 1e6, worst_overhead(tracer.reports), objects))
+    assert objects["mode"] == "sampled" and objects["observed_fraction"] < 0.2
+    assert rate / 2 <= said <= rate * 2
+    assert worst_overhead(tracer.reports) <= 2.5
+
+
 def test_a_leak_among_millions_of_mallocs_is_found():
     """Each window is short for what it costs, so a report may be far off; in time the rate is right, and it was found long before."""
     with pyleak.Target("loads.py") as target:

@@ -18,6 +18,8 @@ import target
 BYTE = b"x"
 LENGTH = 40
 BLOCK = blocks.block(sys.getsizeof(BYTE * LENGTH))
+LARGE = 300
+LARGE_BLOCK = blocks.block(sys.getsizeof(BYTE * LARGE))
 NATIVE_BLOCK = 256
 # Has all its room from the start: keeping a block allocates nothing. Enough for minutes of any load.
 KEPT = [None] * (1 << 22)
@@ -65,6 +67,20 @@ def rare():
     count(1, BLOCK)
 
 
+def bursts():
+    """Busy, and four times a second some blocks of a size of their own leak at once, in a fraction of a millisecond."""
+    end = clock() + 0.25
+    while clock() < end:
+        for number in TENS:
+            text = "%d items" % number
+            entry = {"pair": [text, number * 0.5], "name": text}
+            entry["total"] = number << 40
+    first = STATE["blocks"]
+    for index in range(first, first + 100):
+        KEPT[index] = BYTE * LARGE  # LEAK:bursts
+    count(100, LARGE_BLOCK)
+
+
 def native():
     """Millions of malloc() a second, of which one in 500 is never freed: leakext keeps a million at most."""
     leakext.malloc_free(499, 2000)
@@ -75,7 +91,7 @@ def native():
             pass
 
 
-LOADS = {"rest": rest, "idle": idle, "busy": busy, "rare": rare, "native": native}
+LOADS = {"rest": rest, "idle": idle, "busy": busy, "rare": rare, "bursts": bursts, "native": native}
 
 
 def work():

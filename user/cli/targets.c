@@ -162,7 +162,7 @@ bool targets_refresh(struct targets *targets, GError **error)
 
 		traced_process_refresh(target, targets->options->min_age_s,
 				       targets->options->interval_s, share);
-		if (traced_process_is_alive(target))
+		if (traced_process_seems_alive(target))
 			continue;
 		report = report_on(targets, i, error);
 		if (!report)

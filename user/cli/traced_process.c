@@ -19,6 +19,9 @@
 #include "trace/governor.h"
 
 static const double REFRESH_SECONDS = 0.5;
+/* So long after attach a process that was named is looked at for what grows: windows go on from
+ * that, and the looks at all of its blocks are rare. */
+static const double GROWTH_LOOKS_SECONDS[] = { 2, 4 };
 
 struct traced_process {
 	struct process *process;
@@ -38,7 +41,9 @@ struct traced_process {
 	bool late, attached;
 	uint64_t reports;
 	int64_t refreshed_us; /* monotonic */
-	FILE *recording;      /* of every snapshot that is reported on; NULL: none is wanted */
+	int64_t attached_us;
+	guint growth_looks;
+	FILE *recording; /* of every snapshot that is reported on; NULL: none is wanted */
 };
 
 /* What was planned for @parent, if that still is the program that the process runs. */
@@ -148,11 +153,12 @@ static bool read_gc(const struct traced_process *target, struct gc_state *state)
 
 bool traced_process_attach(struct traced_process *target, GError **error)
 {
+	static const struct arming all = { NULL, 1 };
 	struct gc_state gc;
 
 	if (target->attached)
 		return true;
-	if (!target->governor && !traced_arm(target->traced, (1u << FAMILY_COUNT) - 1, 1, error))
+	if (!target->governor && !traced_arm(target->traced, (1u << FAMILY_COUNT) - 1, &all, error))
 		return false;
 	if (!traced_process_is_alive(target)) {
 		g_set_error(error, PYLEAK_ERROR, PYLEAK_ERROR_NO_TARGET,
@@ -163,7 +169,7 @@ bool traced_process_attach(struct traced_process *target, GError **error)
 	if (target->governor)
 		governor_start(target->governor, pressure_cpu(), sampling_burst_ended,
 			       collector_sampling(target->collector));
-	target->refreshed_us = g_get_monotonic_time();
+	target->attached_us = target->refreshed_us = g_get_monotonic_time();
 	garbage_watch_begin(&target->garbage, read_gc(target, &gc) ? &gc : NULL,
 			    target->refreshed_us * 1000ULL);
 	target->attached = true;
@@ -222,12 +228,24 @@ static bool take(struct traced_process *target, double min_age_s, GError **error
 	return true;
 }
 
+static void look_at_growth(struct traced_process *target)
+{
+	double passed = (g_get_monotonic_time() - target->attached_us) / 1e6;
+
+	if (target->parent_pid || target->growth_looks >= G_N_ELEMENTS(GROWTH_LOOKS_SECONDS) ||
+	    passed < GROWTH_LOOKS_SECONDS[target->growth_looks])
+		return;
+	target->growth_looks++;
+	collector_look_at_growth(target->collector);
+}
+
 void traced_process_refresh(struct traced_process *target, double min_age_s, double interval_s,
 			    double share)
 {
 	double spent = collector_seconds(target->collector) + census_seconds(target->census);
 	double pause = MAX(spent / share, REFRESH_SECONDS);
 
+	look_at_growth(target);
 	if ((g_get_monotonic_time() - target->refreshed_us) / 1e6 < MIN(pause, interval_s) ||
 	    !traced_process_is_alive(target))
 		return;
@@ -323,9 +341,14 @@ struct report *traced_process_report(struct traced_process *target, double min_a
 	return report;
 }
 
+bool traced_process_seems_alive(const struct traced_process *target)
+{
+	return process_is_alive(target->process) && !traced_record(target->traced)->image_gone;
+}
+
 bool traced_process_is_alive(const struct traced_process *target)
 {
-	return process_is_alive(target->process) && !traced_record(target->traced)->image_gone &&
+	return traced_process_seems_alive(target) &&
 	       process_image_token(target->process) == target->image_token;
 }
 

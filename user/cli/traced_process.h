@@ -73,6 +73,8 @@ struct report *traced_process_report(struct traced_process *target, double min_a
 
 /* Still there, and still the program that was attached to. */
 bool traced_process_is_alive(const struct traced_process *target);
+/* The same by what the kernel side has told, which costs little: an exec may be missed. */
+bool traced_process_seems_alive(const struct traced_process *target);
 const struct process *traced_process_process(const struct traced_process *target);
 const struct interpreter *traced_process_interpreter(const struct traced_process *target);
 uint32_t traced_process_index(const struct traced_process *target);

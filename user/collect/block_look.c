@@ -237,15 +237,17 @@ void block_look_fill(struct block_look *look, struct snapshot *snapshot)
 		struct snapshot_context *context =
 			&g_array_index(look->contexts, struct snapshot_context, id);
 		const struct traced_context *totals = &look->totals[id];
+		uint64_t allocs;
 
 		if (totals->target != target || !totals->hash)
 			continue;
-		context->alloc_blocks += totals->alloc_blocks;
-		context->alloc_bytes = totals->alloc_bytes;
+		allocs = context->alloc_blocks + totals->alloc_blocks;
+		context->alloc_blocks = allocs - totals->focused_blocks;
+		context->alloc_bytes = totals->alloc_bytes - totals->focused_bytes;
 		context->old_live_blocks = MIN(context->old_live_blocks, context->old_alloc_blocks);
-		snapshot->families[context->family].allocs += context->alloc_blocks;
+		snapshot->families[context->family].allocs += allocs;
 		snapshot->families[context->family].frees += totals->free_blocks;
-		if (context->alloc_blocks)
+		if (allocs)
 			g_array_append_val(snapshot->contexts, *context);
 	}
 }

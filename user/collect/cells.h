@@ -23,8 +23,8 @@ struct survivor {
 	uint32_t block_size; /* its size class, or 0 where blocks have any size */
 	uint64_t size, born_ns;
 	enum survivor_age age;
-	/* What the burst saw in which it was born (governor.h, burst_handler); 0: it was born while
-	 * all was seen; below 0: unknown. */
+	/* burst_expected_ns() of the burst in which it was born; 0: it was born while all was seen;
+	 * below 0: unknown. */
 	double window_ns;
 };
 

@@ -208,6 +208,7 @@ static void tell_governor(const struct collector *collector, const struct block_
 			  struct snapshot *snapshot)
 {
 	uint32_t capacity = kernel_side_live_capacity(collector->kernel);
+	int64_t classes[POOL_MAX_CLASSES];
 
 	snapshot->budget_scale = 1;
 	if (!collector->governor)
@@ -215,6 +216,11 @@ static void tell_governor(const struct collector *collector, const struct block_
 	governor_set_crowded(collector->governor, look->entries > capacity * CROWDED);
 	governor_set_growth(collector->governor, snapshot->pool_growth_bytes,
 			    snapshot->private_growth_bytes - snapshot->pool_growth_bytes);
+	if (look->heap.index) {
+		G_STATIC_ASSERT((int)FOCUS_CLASSES == (int)POOL_MAX_CLASSES);
+		heap_index_class_growth(look->heap.index, classes);
+		governor_set_class_growth(collector->governor, classes);
+	}
 	snapshot->budget_scale = governor_set_pressure(collector->governor, pressure_cpu());
 }
 
@@ -266,6 +272,20 @@ struct snapshot *collector_take(struct collector *collector, double min_age_s, G
 	collector->unchecked = look.unchecked;
 	block_look_end(&look);
 	return snapshot;
+}
+
+void collector_look_at_growth(struct collector *collector)
+{
+	int64_t classes[POOL_MAX_CLASSES];
+	struct maps *maps;
+
+	if (!collector->governor || !collector->heap)
+		return;
+	maps = maps_read(collector->process->pid, NULL);
+	if (maps && heap_index_class_growth_now(collector->heap, &collector->process->memory.base,
+						maps, classes))
+		governor_set_class_growth(collector->governor, classes);
+	maps_free(maps);
 }
 
 struct sampling *collector_sampling(const struct collector *collector)

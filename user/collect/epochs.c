@@ -123,7 +123,7 @@ double epochs_weight(const struct epochs *epochs, uint64_t born_ns, double windo
 	}
 	epoch = epoch_at(epochs, low);
 	/* The latest may have no window yet: it is like the one before. */
-	if (epoch->observed_ns <= 0 && low)
+	if (epoch->observed_ns <= 0 && !epoch->windows && low)
 		epoch = epoch_at(epochs, low - 1);
 	if (window_ns > 0 && epoch->windows)
 		return MAX(epoch->own_ns / (epoch->windows * window_ns), 1);

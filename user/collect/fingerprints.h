@@ -33,8 +33,8 @@ bool fingerprints_is_as_born(struct fingerprints *fingerprints, const struct mem
 			     const struct birth *birth);
 
 /*
- * Takes the fingerprint of a block, and remembers @window_ns with it: what the burst saw in which
- * it was born (governor.h, burst_handler), or 0. malloc: glibc's chunk header (malloc/malloc.c,
+ * Takes the fingerprint of a block, and remembers @window_ns with it: burst_expected_ns() of the
+ * burst in which it was born. malloc: glibc's chunk header (malloc/malloc.c,
  * struct malloc_chunk, 2.26 to 2.41) is part of it. Any thread may call. Reads the target's memory;
  * false where that fails, the block is seen to be free or there is no room.
  */

@@ -45,20 +45,34 @@ static void keep_within_limit(struct heap_index *index)
 		thin_out(index, index->level + 1);
 }
 
-static bool add_pool(const struct pool *pool, void *context)
+static uint64_t live_blocks(const struct pool *pool)
 {
-	struct heap_index *index = context;
-	uint32_t level = pool_level(pool->address);
-	uint32_t size_class = pool->block_size / index->geometry.alignment - 1;
-	struct pool_entry *entry;
 	uint64_t live = 0;
 
 	for (uint32_t i = 0; i < (pool->capacity + 63) / 64; i++)
 		live += __builtin_popcountll(pool->live[i]);
+	return live;
+}
+
+static void count_by_level(struct level_counts *counts, const struct pool *pool,
+			   const struct pool_geometry *geometry)
+{
+	uint32_t size_class = pool->block_size / geometry->alignment - 1;
+
+	if (size_class < POOL_MAX_CLASSES)
+		counts->blocks[pool_level(pool->address)][size_class] += live_blocks(pool);
+}
+
+static bool add_pool(const struct pool *pool, void *context)
+{
+	struct heap_index *index = context;
+	uint32_t level = pool_level(pool->address);
+	uint64_t live = live_blocks(pool);
+	struct pool_entry *entry;
+
 	index->blocks += live;
 	index->bytes += live * pool->block_size;
-	if (size_class < POOL_MAX_CLASSES)
-		index->now.blocks[level][size_class] += live;
+	count_by_level(&index->now, pool, &index->geometry);
 	if (level < index->level)
 		return true;
 	entry = pool_entry_new(pool);
@@ -156,6 +170,47 @@ uint64_t heap_index_bytes(const struct heap_index *index)
 uint64_t heap_index_pool_bytes(const struct heap_index *index)
 {
 	return index->totals.pools_in_use * index->geometry.pool_size;
+}
+
+/* From the baseline to @now. */
+static void class_growth(const struct heap_index *index, const struct level_counts *now,
+			 int64_t bytes[POOL_MAX_CLASSES])
+{
+	memset(bytes, 0, POOL_MAX_CLASSES * sizeof(*bytes));
+	for (uint32_t level = 0; index->baseline && level <= POOL_MAX_LEVEL; level++)
+		for (uint32_t i = 0; i < POOL_MAX_CLASSES; i++)
+			bytes[i] += (int64_t)(now->blocks[level][i] -
+					      index->baseline->blocks[level][i]) *
+				    (i + 1) * index->geometry.alignment;
+}
+
+void heap_index_class_growth(const struct heap_index *index, int64_t bytes[POOL_MAX_CLASSES])
+{
+	class_growth(index, &index->now, bytes);
+}
+
+struct class_count {
+	struct level_counts counts;
+	const struct pool_geometry *geometry;
+};
+
+static bool count_pool_now(const struct pool *pool, void *context)
+{
+	struct class_count *count = context;
+
+	count_by_level(&count->counts, pool, count->geometry);
+	return true;
+}
+
+bool heap_index_class_growth_now(const struct heap_index *index, const struct memory *memory,
+				 const struct maps *maps, int64_t bytes[POOL_MAX_CLASSES])
+{
+	struct class_count count = { .geometry = &index->geometry };
+
+	if (pools_walk(memory, maps, &index->geometry, count_pool_now, &count) < 0)
+		return false;
+	class_growth(index, &count.counts, bytes);
+	return true;
 }
 
 uint64_t heap_index_own_bytes(const struct heap_index *index)

@@ -50,6 +50,16 @@ uint64_t heap_index_bytes(const struct heap_index *index);
 uint64_t
 heap_index_pool_bytes(const struct heap_index *index); /* of the pools in use, full or not */
 
+/*
+ * By how many bytes the blocks of each size class have grown since the baseline (may be negative);
+ * zeros where there is none. Of all pools.
+ */
+void heap_index_class_growth(const struct heap_index *index, int64_t bytes[POOL_MAX_CLASSES]);
+/* The same as of this moment: reads all pools, and costs a third of a new index. False where
+ * nothing could be read. */
+bool heap_index_class_growth_now(const struct heap_index *index, const struct memory *memory,
+				 const struct maps *maps, int64_t bytes[POOL_MAX_CLASSES]);
+
 /* What the index takes itself: about 100 bytes for a pool of 16 KiB, and a byte for each of its
  * blocks as long as their ages differ. */
 uint64_t heap_index_own_bytes(const struct heap_index *index);

@@ -56,31 +56,30 @@ void sampling_free(struct sampling *sampling)
 	g_free(sampling);
 }
 
-void sampling_burst_ended(void *context, enum family family, const struct birth *births,
-			  uint32_t count, uint32_t kept, double window_ns)
+void sampling_burst_ended(void *context, const struct ended_burst *burst)
 {
 	struct sampling *sampling = context;
 	GHashTable *last = g_hash_table_new(g_int64_hash, g_int64_equal);
 	uint32_t taken = 0;
 
 	/* A place that was handed out again counts only with its last block. */
-	for (uint32_t i = 0; i < count; i++)
-		g_hash_table_insert(last, (void *)&births[i].key, (void *)&births[i]);
-	for (uint32_t i = 0; i < kept && taken < MAX_CANDIDATES; i++) {
+	for (uint32_t i = 0; i < burst->count; i++)
+		g_hash_table_insert(last, (void *)&burst->births[i].key, (void *)&burst->births[i]);
+	for (uint32_t i = 0; i < burst->kept && taken < MAX_CANDIDATES; i++) {
+		const struct birth *birth = &burst->births[i];
 		struct fingerprint_subject subject = {
-			.family = family,
+			.family = burst->family,
 			.is_glibc = sampling->is_glibc,
-			.address = PYLEAK_KEY_ADDRESS(births[i].key),
-			.tag = births[i].tag,
-			.size = births[i].size,
+			.address = PYLEAK_KEY_ADDRESS(birth->key),
+			.tag = birth->tag,
+			.size = birth->size,
 		};
 
-		if (g_hash_table_lookup(last, &births[i].key) == &births[i] &&
-		    (family != FAMILY_PYMALLOC ||
-		     fingerprints_is_as_born(sampling->fingerprints, sampling->memory,
-					     &births[i])) &&
+		if (g_hash_table_lookup(last, &birth->key) == birth &&
+		    (burst->family != FAMILY_PYMALLOC ||
+		     fingerprints_is_as_born(sampling->fingerprints, sampling->memory, birth)) &&
 		    fingerprints_take(sampling->fingerprints, sampling->memory, &subject,
-				      window_ns))
+				      burst_expected_ns(burst, birth)))
 			taken++;
 	}
 	g_hash_table_unref(last);

@@ -25,8 +25,7 @@ void sampling_free(struct sampling *sampling);
 
 /* A burst_handler (governor.h): takes the fingerprints of what may be survivors. @context is the
  * struct sampling. */
-void sampling_burst_ended(void *context, enum family family, const struct birth *births,
-			  uint32_t count, uint32_t kept, double window_ns);
+void sampling_burst_ended(void *context, const struct ended_burst *burst);
 
 /* Begins a look at all blocks at @now_ns. */
 void sampling_begin(struct sampling *sampling, uint64_t now_ns);

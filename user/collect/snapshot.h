@@ -23,8 +23,10 @@ struct snapshot_context {
 	enum family family;
 	int64_t live_blocks, live_bytes; /* outstanding: allocated since attach, not yet freed (and
 					    old enough for --min-age) */
-	uint64_t alloc_blocks, alloc_bytes; /* all that was allocated since attach */
-	uint64_t oldest_born_ns;	    /* CLOCK_MONOTONIC; 0 when nothing is outstanding */
+	/* All that was seen to be allocated since attach, but in focused windows (trace/focus.h).
+	 */
+	uint64_t alloc_blocks, alloc_bytes;
+	uint64_t oldest_born_ns; /* CLOCK_MONOTONIC; 0 when nothing is outstanding */
 	bool estimated; /* live_* are estimates (estimate.h), and the true bytes lie between the two
 			   with 95 %: */
 	double live_bytes_low, live_bytes_high;

@@ -35,8 +35,9 @@ double budget_least_ns(const struct budget *budget);
 
 /*
  * From the opening of a window to that of the family's next one, in ns. Where the target has time
- * to spare for windows, pyleak may not: arming the sites and removing them, which takes @own_ns of
- * its processor time, shall take no more of a core than a part of what the target may be slowed by.
+ * to spare for windows, pyleak may not: arming the sites, removing them and looking at what was
+ * born, which takes @own_ns of its processor time, shall take no more of a core than a part of what
+ * the target may be slowed by.
  * @chance: 0 to 1, at random, which makes it half of that rest up to half as much again.
  */
 double budget_rest_ns(enum family family, double own_ns, double overhead_pct, double chance);

@@ -9,6 +9,11 @@ static const double KEPT_TIME = 0.7;
  * taken as the target's own. */
 static const double LEAST_OWN = 0.1;
 
+double burst_expected_ns(const struct ended_burst *burst, const struct birth *birth)
+{
+	return burst->window_ns * (burst->focus ? focus_chance(burst->focus, birth) : 1);
+}
+
 /* Whether @a is earlier than @b, units of born, which wrap. */
 static gboolean is_before(uint32_t a, uint32_t b)
 {

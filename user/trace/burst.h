@@ -11,6 +11,23 @@
 #include <linux/types.h>
 
 #include "bpf/abi.h"
+#include "trace/focus.h"
+
+/* A burst that is over, as far as its births are of interest. All is borrowed. */
+struct ended_burst {
+	enum family family;
+	const struct birth *births; /* in their order; those that the log had room for */
+	uint32_t count;
+	uint32_t kept;	  /* the first so many count: see burst_part_that_counts() */
+	double window_ns; /* of the target's own time, what it saw, times the fraction of the sites
+			     and the part of the births that count; 0 of a window that stayed open
+			   */
+	const struct focus *focus; /* as it was drawn; NULL: windows see everything */
+};
+
+/* Of the target's own time what a burst like this one can be expected to see of births like
+ * @birth, in ns; 0 of a window that stayed open. */
+double burst_expected_ns(const struct ended_burst *burst, const struct birth *birth);
 
 struct burst_part {
 	uint32_t births; /* the first so many count */

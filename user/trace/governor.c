@@ -9,7 +9,7 @@
  * bucket's cap that bounds what a sudden load can cost. */
 static const double WATCH_NS = 4e6;
 /* The same where nothing happened since the last look. */
-static const double QUIET_WATCH_NS = 16e6;
+static const double QUIET_WATCH_NS = 16e6, QUIET_MMAP_WATCH_NS = 64e6;
 /* As a burst is, for a program traps for nothing once its money is gone. */
 static const double BURST_WATCH_NS = 1e6;
 /* Between looks at a bucket that is filling up: at least, and at most, for the target may be gone.
@@ -38,12 +38,13 @@ struct channel {
 	struct governor *governor;
 	GThread *thread;
 	struct window window;
-	double dearness;	 /* moving average of bursts: cost over what the budget gains */
-	double window_cost_ns;	 /* of bursts, moving average */
-	bool closed_once;	 /* a window */
-	double pause_ns;	 /* the last one without windows that stay open; 0: none lately */
-	uint64_t stays_from_ns;	 /* windows may stay open again */
-	uint64_t rests_until_ns; /* no window opens sooner: see budget_rest_ns() */
+	double dearness;	  /* moving average of bursts: cost over what the budget gains */
+	double window_cost_ns[2]; /* of bursts, moving averages: those that see everything, others
+				   */
+	bool closed_once;	  /* a window */
+	double pause_ns;	  /* the last one without windows that stay open; 0: none lately */
+	uint64_t stays_from_ns;	  /* windows may stay open again */
+	uint64_t rests_until_ns;  /* no window opens sooner: see budget_rest_ns() */
 };
 
 struct governor {
@@ -119,6 +120,12 @@ static double sure_ns(const struct channel *channel)
 	return window_bucket(&channel->window) / (alone ? 1 : channel->governor->processors);
 }
 
+/* Mappings are made by system calls, which cost more than their traps. */
+static double quiet_watch_ns(enum family family)
+{
+	return family == FAMILY_MMAP ? QUIET_MMAP_WATCH_NS : QUIET_WATCH_NS;
+}
+
 /* Keeps the open window as long as it costs less than its bucket gains. */
 static void stay_open(struct channel *channel)
 {
@@ -138,7 +145,7 @@ static void stay_open(struct channel *channel)
 		window_spare_log(window);
 		fill_buckets(governor);
 		events = record(governor)->events[window->family];
-		watch_ns = events == before ? QUIET_WATCH_NS : WATCH_NS;
+		watch_ns = events == before ? quiet_watch_ns(window->family) : WATCH_NS;
 	}
 	if (window_ran_dry(window))
 		consider_pause(channel, since);
@@ -184,34 +191,57 @@ static void close_window(struct channel *channel)
 			   (int64_t)MIN(more, governor->budget.cap_ns), __ATOMIC_RELAXED);
 }
 
+/* The burst of an open window. Returns how long it was held, in ns. */
+static double hold(struct channel *channel)
+{
+	double ns = window_hold_ns(&channel->window);
+
+	if (ns > WINDOW_PREPARE_NS)
+		wait_burst(channel, ns - WINDOW_PREPARE_NS);
+	window_prepare_close(&channel->window);
+	wait_burst(channel, MIN(ns, WINDOW_PREPARE_NS));
+	return ns;
+}
+
+/* Whether the window, whose burst is over and which held @before ns, may stay open. */
+static bool may_stay_open(struct channel *channel, double before, double held_ns)
+{
+	struct window *window = &channel->window;
+
+	/* What was seen of one size class says nothing of all. */
+	if (window_is_focused(window))
+		return false;
+	/* Seen through some of the sites to be light: next time all of them, for good. */
+	window->light = is_light(channel, before - window_bucket(window), held_ns);
+	return !channel->governor->stop && window->light && window->fraction == 1 &&
+	       clock_now_ns() >= channel->stays_from_ns;
+}
+
+static double *usual_cost(struct channel *channel)
+{
+	return &channel->window_cost_ns[window_is_focused(&channel->window)];
+}
+
 static void run_window(struct channel *channel)
 {
-	struct governor *governor = channel->governor;
 	struct window *window = &channel->window;
-	double before, spent = window->spent_ns, hold;
+	double before, spent = window->spent_ns, held_ns;
 
 	if (!window_open(window)) {
 		window->seen.always = false;
 		/* The process is going, or the kernel is short of something: try again later. */
-		wait_ns(governor, 1e9);
+		wait_ns(channel->governor, 1e9);
 		return;
 	}
-	hold = window_hold_ns(window);
 	before = window_bucket(window);
-	if (hold > WINDOW_PREPARE_NS)
-		wait_burst(channel, hold - WINDOW_PREPARE_NS);
-	window_prepare_close(window);
-	wait_burst(channel, MIN(hold, WINDOW_PREPARE_NS));
-	/* Seen through some of the sites to be light: next time all of them, for good. */
-	window->light = is_light(channel, before - window_bucket(window), hold);
-	if (!governor->stop && window->light && window->fraction == 1 &&
-	    clock_now_ns() >= channel->stays_from_ns) {
+	held_ns = hold(channel);
+	if (may_stay_open(channel, before, held_ns)) {
 		stay_open(channel);
 		close_window(channel);
 		return;
 	}
 	close_window(channel);
-	channel->window_cost_ns = (channel->window_cost_ns + window->spent_ns - spent) / 2;
+	*usual_cost(channel) = (*usual_cost(channel) + window->spent_ns - spent) / 2;
 }
 
 /*
@@ -220,7 +250,7 @@ static void run_window(struct channel *channel)
  */
 static double next_threshold(struct channel *channel)
 {
-	double wanted = channel->window_cost_ns * (1 + g_rand_double(channel->governor->random));
+	double wanted = *usual_cost(channel) * (1 + g_rand_double(channel->governor->random));
 
 	return MIN(wanted, channel->governor->budget.cap_ns * 0.95);
 }
@@ -263,6 +293,7 @@ static void *run_channel(void *data)
 		}
 		run_window(channel);
 		channel->rests_until_ns = channel->window.opened_ns + (uint64_t)rest_ns(channel);
+		window_draw(&channel->window);
 		threshold = next_threshold(channel);
 	}
 	g_mutex_unlock(&governor->windows.mutex);
@@ -323,6 +354,8 @@ void governor_free(struct governor *governor)
 	for (int family = 0; family < FAMILY_COUNT; family++)
 		if (governor->channels[family].thread)
 			g_thread_join(governor->channels[family].thread);
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		window_clear(&governor->channels[family].window);
 	g_mutex_clear(&governor->windows.mutex);
 	g_cond_clear(&governor->stop_cond);
 	g_rand_free(governor->random);
@@ -355,6 +388,16 @@ void governor_set_growth(struct governor *governor, double pymalloc_bytes, doubl
 {
 	g_mutex_lock(&governor->windows.mutex);
 	budget_set_growth(&governor->budget, pymalloc_bytes, malloc_bytes);
+	g_mutex_unlock(&governor->windows.mutex);
+}
+
+void governor_set_class_growth(struct governor *governor, const int64_t bytes[FOCUS_CLASSES])
+{
+	struct focus *focus = governor->channels[FAMILY_PYMALLOC].window.focus;
+
+	g_mutex_lock(&governor->windows.mutex);
+	if (focus)
+		focus_set_growth(focus, bytes);
 	g_mutex_unlock(&governor->windows.mutex);
 }
 

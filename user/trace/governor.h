@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <glib.h>
 
+#include "trace/burst.h"
 #include "trace/tracer.h"
 
 struct governor;
@@ -26,15 +27,9 @@ struct governor_options {
 	double calm;
 };
 
-/*
- * Told, in a thread of the governor's, as soon as a window has closed: @births were the first
- * @count of a burst's births (the last of a window that stayed open), in their order, and of these
- * the first @kept count as observed: what was born last in a burst is not known to be more than a
- * temporary. @window_ns: of the target's own time, what the burst saw of it, times the fraction of
- * the sites and the part of the births that count; 0 of a window that stayed open.
- */
-typedef void (*burst_handler)(void *context, enum family family, const struct birth *births,
-			      uint32_t count, uint32_t kept, double window_ns);
+/* Told, in a thread of the governor's, as soon as a window has closed; of one that stayed open, of
+ * its last births. */
+typedef void (*burst_handler)(void *context, const struct ended_burst *burst);
 
 /* @traced is borrowed; nobody else arms or disarms it until governor_free(). */
 struct governor *governor_new(struct traced *traced, const struct governor_options *options);
@@ -52,11 +47,11 @@ struct observation {
 	 * Time of the target's own, in ns, during which its allocations were seen: the windows'
 	 * length less what tracing took of it, times the fraction of the sites that were armed.
 	 */
-	double observed_ns;
-	double whole_ns;   /* that part of it during which windows stayed open */
-	double kept_share; /* of the births in bursts, the fraction that counts; 1: no burst */
-	double own_share;  /* of the target's processor time in bursts, the fraction that was not
-			      tracing; 1: no burst */
+	double observed_ns; /* focused windows (focus.h) are not in it */
+	double whole_ns;    /* that part of it during which windows stayed open */
+	double kept_share;  /* of the births in bursts, the fraction that counts; 1: no burst */
+	double own_share;   /* of the target's processor time in bursts, the fraction that was not
+			       tracing; 1: no burst */
 	/*
 	 * The latest stretch during which it was seen without a gap, in CLOCK_MONOTONIC; 0, 0:
 	 * none. @whole_until_ns is UINT64_MAX while it lasts.
@@ -75,6 +70,9 @@ void governor_set_crowded(struct governor *governor, bool crowded);
 
 /* Spends more where memory grows: see budget_set_growth(). */
 void governor_set_growth(struct governor *governor, double pymalloc_bytes, double malloc_bytes);
+
+/* Which of pymalloc's size classes grow: see focus_set_growth(). */
+void governor_set_class_growth(struct governor *governor, const int64_t bytes[FOCUS_CLASSES]);
 
 /* Another allowance from now on: at most options.overhead_pct. Any thread may call. */
 void governor_set_overhead(struct governor *governor, double overhead_pct);

@@ -218,7 +218,10 @@ static bool plan_pymalloc(struct probe_plan *plan, const struct interpreter *int
 	for (guint i = 0; i < sites->len; i++) {
 		const struct allocation_site *site =
 			&g_array_index(sites, struct allocation_site, i);
-		struct uprobe probe = { .offset = site->offset, .cookie = site->pt_regs_offset };
+		struct uprobe probe = {
+			.offset = site->offset,
+			.cookie = PYLEAK_PYMALLOC_COOKIE(i, site->pt_regs_offset),
+		};
 
 		g_array_append_val(probes, probe);
 	}

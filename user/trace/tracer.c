@@ -155,17 +155,31 @@ static void clear_armed(struct traced *traced, uint32_t families)
 }
 
 /* Each probe with the same chance: what is seen of any site is then worth 1 / @fraction. */
-static GArray *choose_probes(const GArray *probes, double fraction)
+static void leave_to_chance(GArray *probes, double fraction)
 {
 	guint wanted = MAX(1, (guint)(probes->len * fraction + 0.5));
-	GArray *chosen = g_array_copy((GArray *)probes);
 
-	while (chosen->len > wanted)
-		g_array_remove_index_fast(chosen, g_random_int_range(0, chosen->len));
+	while (probes->len > wanted)
+		g_array_remove_index_fast(probes, g_random_int_range(0, probes->len));
+}
+
+/* Those of the group that are to be armed. */
+static GArray *choose_probes(const struct probe_group *group, const struct arming *arming)
+{
+	GArray *chosen;
+
+	if (group->family != FAMILY_PYMALLOC)
+		return g_array_ref(group->probes);
+	chosen = g_array_new(false, false, sizeof(struct uprobe));
+	for (guint i = 0; i < group->probes->len; i++)
+		if (!arming->sites || arming->sites[i])
+			g_array_append_val(chosen, g_array_index(group->probes, struct uprobe, i));
+	leave_to_chance(chosen, arming->fraction);
 	return chosen;
 }
 
-bool traced_arm(struct traced *traced, uint32_t families, double fraction, GError **error)
+bool traced_arm(struct traced *traced, uint32_t families, const struct arming *arming,
+		GError **error)
 {
 	for (guint i = 0; i < traced->plan->groups->len; i++) {
 		const struct probe_group *group = traced->plan->groups->pdata[i];
@@ -174,8 +188,7 @@ bool traced_arm(struct traced *traced, uint32_t families, double fraction, GErro
 
 		if (!(families & 1u << group->family) || link_slot_has_link(slot))
 			continue;
-		probes = choose_probes(group->probes,
-				       group->family == FAMILY_PYMALLOC ? fraction : 1);
+		probes = choose_probes(group, arming);
 		if (!link_slot_create(slot, kernel_side_program_fd(traced->kernel, group->program),
 				      group->path, probes, traced->process->pid, group->at_return,
 				      error)) {

@@ -29,13 +29,19 @@ struct traced *traced_new(struct kernel_side *kernel, const struct process *proc
 /* Disarms, withdraws and frees. NULL is allowed. */
 void traced_free(struct traced *traced);
 
+/* Which of pymalloc's sites. */
+struct arming {
+	const bool *sites; /* by number in the plan; at least one is true; NULL: all */
+	double fraction;   /* of these, chosen at random; 1: all */
+};
+
 /*
  * Attaches the probes of @families (a bit each), then lets them count: no event counts before the
- * last probe of them all stands. Families that are armed already stay so. @fraction below 1: of the
- * pymalloc sites only that part, chosen at random. On failure nothing more is attached than before.
- * Different families may be armed and disarmed by different threads.
+ * last probe of them all stands. Families that are armed already stay so. On failure nothing more
+ * is attached than before. Different families may be armed and disarmed by different threads.
  */
-bool traced_arm(struct traced *traced, uint32_t families, double fraction, GError **error);
+bool traced_arm(struct traced *traced, uint32_t families, const struct arming *arming,
+		GError **error);
 /* Stops counting, then removes the probes: allocations before frees. Takes up to a few hundred
  * milliseconds. */
 void traced_disarm(struct traced *traced, uint32_t families);

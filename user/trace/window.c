@@ -27,8 +27,8 @@ static const double IDLE_PROGRAM_NS = 60;
 static const double SITE_NS = 10e3;
 /* Of the threads that arm and disarm; they use little time. */
 static const int ARMING_NICE = -10;
-/* A counted event's program, before it has been timed. */
-static const double PROGRAM_NS = 500;
+/* A counted event's program, before it has been timed; and that of one that is skipped. */
+static const double PROGRAM_NS = 500, SKIPPED_PROGRAM_NS = 250;
 
 static struct target *record(const struct window *window)
 {
@@ -49,9 +49,34 @@ void window_init(struct window *window, struct windows *common, enum family fami
 	window->family = family;
 	window->arming_ns = ARMING_NS;
 	window->own_ns = traced_plan(common->traced)->sites[family] * OWN_SITE_NS;
+	if (family == FAMILY_PYMALLOC && window->own_ns > 0)
+		window->focus = focus_new(traced_plan(common->traced)->sites[family],
+					  record(window)->layout.pool_alignment);
 	window->seen.always = traced_plan(common->traced)->sites[family];
 	window->seen.own_share = 1;
 	window->seen.kept_share = 1;
+	window_draw(window);
+}
+
+void window_clear(struct window *window)
+{
+	focus_free(window->focus);
+}
+
+void window_draw(struct window *window)
+{
+	window->view = (struct focus_view){
+		.armed = traced_plan(window->common->traced)->sites[window->family]
+	};
+	/* What may stay open shall see everything. */
+	window->drawn = window->focus && !window->light;
+	if (window->drawn)
+		focus_draw(window->focus, g_random_double(), &window->view);
+}
+
+bool window_is_focused(const struct window *window)
+{
+	return window->view.skipped_classes;
 }
 
 double window_event_ns(const struct windows *common)
@@ -61,6 +86,11 @@ double window_event_ns(const struct windows *common)
 	return common->options.trap_ns + (target->timed_events
 						  ? (double)target->timed_ns / target->timed_events
 						  : PROGRAM_NS);
+}
+
+static double skipped_event_ns(const struct windows *common)
+{
+	return common->options.trap_ns + SKIPPED_PROGRAM_NS;
 }
 
 double window_bucket(const struct window *window)
@@ -133,17 +163,19 @@ static double account(struct window *window, uint64_t now, double time, double b
 	struct windows *common = window->common;
 	struct target *target = record(window);
 	uint64_t events = target->events[window->family];
+	uint64_t skipped = window->family == FAMILY_PYMALLOC ? target->skipped_events : 0;
 	uint64_t sent_ns = target->sent_ns[window->family];
 	double wall = seen_until(window, now) - window->counted_from_ns;
 	double cpu = cpu_ns(window), ran = MAX(cpu - window->cpu_before_ns, 0), seen;
-	double cost = (events - window->events_before) * window_event_ns(common) +
-		      (sent_ns - window->sent_before_ns);
+	double looks = skipped - window->skipped_before;
+	double cost = (events - window->events_before - looks) * window_event_ns(common) +
+		      looks * skipped_event_ns(common) + (sent_ns - window->sent_before_ns);
 
 	/* Tracing stretches what the target does by the part that it takes of its processor time.
 	 */
 	seen = burst_own_ns(wall, cost > 0 ? cost / MAX(ran, cost) : 0, time, births);
 	seen *= window->fraction;
-	window->seen.observed_ns += seen;
+	window->seen.observed_ns += window_is_focused(window) ? 0 : seen;
 	window->spent_ns += cost;
 	if (!window->burst) {
 		window->seen.whole_ns += seen;
@@ -157,6 +189,7 @@ static double account(struct window *window, uint64_t now, double time, double b
 	window->counted_from_ns = now;
 	window->cpu_before_ns = cpu;
 	window->events_before = events;
+	window->skipped_before = skipped;
 	window->sent_before_ns = sent_ns;
 	return seen;
 }
@@ -175,19 +208,40 @@ void window_account(struct window *window)
 static void charge_change(struct window *window, uint64_t traps, double took)
 {
 	const struct windows *common = window->common;
-	double sites = traced_plan(common->traced)->sites[window->family] * window->fraction;
+	double sites = window->view.armed * window->fraction;
 	double cost = traps * (common->options.trap_ns + IDLE_PROGRAM_NS) + sites * SITE_NS / 2;
 
 	charge(window, MIN(cost, took));
+}
+
+/* Processor time of pyleak's own that arming, removing and looking at births has taken so far. */
+static uint64_t own_cpu_ns(const struct window *window)
+{
+	return traced_arming_cpu_ns(window->common->traced, window->family) +
+	       clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* Arms the family, without the mutex. How long that took, in ns; 0 where it failed. */
+static double arm(struct window *window)
+{
+	struct windows *common = window->common;
+	struct arming arming = { window->view.sites, window->fraction };
+	bool armed;
+
+	g_mutex_unlock(&common->mutex);
+	traced_warm_up(common->traced, window->family);
+	window->opened_ns = clock_now_ns();
+	armed = traced_arm(common->traced, 1u << window->family, &arming, NULL);
+	g_mutex_lock(&common->mutex);
+	return armed ? clock_now_ns() - window->opened_ns + 1 : 0;
 }
 
 bool window_open(struct window *window)
 {
 	struct windows *common = window->common;
 	struct target *target = record(window);
-	uint64_t idle;
+	uint64_t idle = target->idle_traps[window->family];
 	double took;
-	bool armed;
 
 	window->log = kernel_side_acquire_birth_log(traced_kernel(common->traced));
 	if (!window->log)
@@ -198,20 +252,19 @@ bool window_open(struct window *window)
 	target->birth_ring[window->family] = 0;
 	target->birth_log[window->family] = window->log;
 	window->fraction = arming_fraction(window);
-	window->own_before_ns = traced_arming_cpu_ns(common->traced, window->family);
-	g_mutex_unlock(&common->mutex);
-	traced_warm_up(common->traced, window->family);
-	window->opened_ns = clock_now_ns();
-	idle = target->idle_traps[window->family];
-	armed = traced_arm(common->traced, 1u << window->family, window->fraction, NULL);
-	g_mutex_lock(&common->mutex);
-	took = clock_now_ns() - window->opened_ns;
-	if (!armed) {
+	window->own_before_ns = own_cpu_ns(window);
+	if (window->family == FAMILY_PYMALLOC) {
+		target->skipped_classes = window->view.skipped_classes;
+		target->skipped_cost_ns = (__u64)skipped_event_ns(common);
+	}
+	took = arm(window);
+	if (took <= 0) {
 		target->birth_log[window->family] = 0;
 		kernel_side_release_birth_log(traced_kernel(common->traced), window->log);
 		return false;
 	}
-	window->arming_ns = (window->arming_ns + took / window->fraction) / 2;
+	if (!window_is_focused(window))
+		window->arming_ns = (window->arming_ns + took / window->fraction) / 2;
 	charge_change(window, target->idle_traps[window->family] - idle, took);
 	window->open = true;
 	window->burst = true;
@@ -219,6 +272,7 @@ bool window_open(struct window *window)
 	window->counted_from_ns = clock_now_ns();
 	window->cpu_before_ns = cpu_ns(window);
 	window->events_before = target->events[window->family];
+	window->skipped_before = window->family == FAMILY_PYMALLOC ? target->skipped_events : 0;
 	window->sent_before_ns = target->sent_ns[window->family];
 	return true;
 }
@@ -248,22 +302,32 @@ static void hand_over_births(const struct window *window, uint32_t from, uint32_
 	const struct windows *common = window->common;
 	const struct birth *log;
 	g_autofree struct birth *in_order = NULL;
-	uint32_t count, first;
+	struct ended_burst burst = {
+		.family = window->family,
+		.kept = kept,
+		.window_ns = window_ns,
+		.focus = window->drawn ? window->focus : NULL,
+	};
+	uint32_t first;
 
 	if (!common->handler || !window->log)
 		return;
 	log = kernel_side_births(traced_kernel(common->traced), window->log);
 	if (window->burst) {
-		common->handler(common->handler_context, window->family, log,
-				MIN(births, PYLEAK_BIRTHS), kept, window_ns);
+		burst.births = log;
+		burst.count = MIN(births, PYLEAK_BIRTHS);
+		if (window->focus && !window_is_focused(window))
+			focus_learn(window->focus, log, burst.count);
+		common->handler(common->handler_context, &burst);
 		return;
 	}
-	count = MIN(births - from, PYLEAK_BIRTHS);
-	first = (births - count) % PYLEAK_BIRTHS;
-	in_order = g_new(struct birth, count + 1);
-	for (uint32_t i = 0; i < count; i++)
+	burst.count = burst.kept = MIN(births - from, PYLEAK_BIRTHS);
+	first = (births - burst.count) % PYLEAK_BIRTHS;
+	in_order = g_new(struct birth, burst.count + 1);
+	for (uint32_t i = 0; i < burst.count; i++)
 		in_order[i] = log[(first + i) % PYLEAK_BIRTHS];
-	common->handler(common->handler_context, window->family, in_order, count, count, 0);
+	burst.births = in_order;
+	common->handler(common->handler_context, &burst);
 }
 
 /* The burst is over, whether the window closes or stays open. Returns what it saw; @kept: births
@@ -334,9 +398,7 @@ void window_close(struct window *window)
 	target->birth_log[window->family] = 0;
 	kernel_side_release_birth_log(kernel, window->log);
 	g_mutex_lock(&common->mutex);
-	window->own_ns = (window->own_ns + traced_arming_cpu_ns(common->traced, window->family) -
-			  window->own_before_ns) /
-			 2;
+	window->own_ns = own_cpu_ns(window) - window->own_before_ns;
 	charge_change(window, target->idle_traps[window->family] - idle, clock_now_ns() - began);
 }
 

@@ -32,23 +32,34 @@ struct window {
 	bool open;
 	bool burst;		  /* has not been found cheap enough to stay open */
 	bool light;		  /* the last one could have stayed open */
+	struct focus *focus;	  /* NULL: windows see everything */
+	struct focus_view view;	  /* what this window, or the next, sees; see window_draw() */
+	bool drawn;		  /* by @focus */
 	double fraction;	  /* of the sites that are armed */
 	uint64_t opened_ns;	  /* began to open */
 	uint64_t counted_from_ns; /* what follows has not been added to @seen yet */
 	uint64_t cpu_before_ns;	  /* the target's processor time then */
 	uint64_t events_before;	  /* the same, of target->events */
+	uint64_t skipped_before;  /* of target->skipped_events */
 	uint64_t sent_before_ns;  /* of target->sent_ns */
-	uint64_t own_before_ns;	  /* of traced_arming_cpu_ns(), when it began to open */
+	uint64_t own_before_ns;	  /* pyleak's processor time for it, when it began to open */
 	uint32_t log;		  /* of its births; 0: it has none */
 	uint32_t handed_over;	  /* births of it that the handler has been told of */
 	double burst_cpu_ns, burst_cost_ns, births, births_kept; /* sums over all bursts */
 	double arming_ns;					 /* moving average, all sites */
-	double own_ns;		 /* moving average of pyleak's time for arming and removing */
+	double own_ns;		 /* pyleak's processor time for the last one */
 	double spent_ns;	 /* what all windows so far have cost the target */
 	struct observation seen; /* up to @counted_from_ns */
 };
 
 void window_init(struct window *window, struct windows *common, enum family family);
+/* Frees what it holds. */
+void window_clear(struct window *window);
+
+/* Decides by lot what the next window sees. */
+void window_draw(struct window *window);
+/* Whether this window, or the next, sees only a size class. */
+bool window_is_focused(const struct window *window);
 
 /* Of the target's record; a counted event costs its trap and the run of the program. */
 double window_event_ns(const struct windows *common);

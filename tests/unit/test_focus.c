@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Windows on the size classes that grow: which sites they arm, and that what they see is weighed
+ * without bias. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <glib.h>
+
+#include "trace/focus.h"
+
+enum {
+	ALIGNMENT = 16,
+	SITES = 6,
+	GENERIC = 0, /* serves all classes, most of them not the one that grows */
+	BYTES = 1,   /* serves one class: the one that grows */
+	HOT = 2,     /* serves another one, and most of all births */
+	RARE = 3,    /* little is known of it */
+	SILENT = 4,  /* nothing is */
+	IMPURE = 5,  /* serves the growing class, too, but has not been seen to */
+	LARGE_BYTES = 128,
+	SMALL_BYTES = 48,
+};
+
+static uint32_t class_of(uint32_t size)
+{
+	return size / ALIGNMENT - 1;
+}
+
+static void learn(struct focus *focus, uint16_t site, uint32_t size, uint32_t count)
+{
+	const struct birth birth = { .site = site, .size = size };
+
+	while (count--)
+		focus_learn(focus, &birth, 1);
+}
+
+/* As of a program that mostly allocates 48 bytes. */
+static struct focus *experienced(void)
+{
+	struct focus *focus = focus_new(SITES, ALIGNMENT);
+
+	learn(focus, HOT, SMALL_BYTES, 6000);
+	learn(focus, GENERIC, SMALL_BYTES, 2970);
+	learn(focus, GENERIC, LARGE_BYTES, 30);
+	learn(focus, BYTES, LARGE_BYTES, 970);
+	learn(focus, RARE, 64, 30);
+	learn(focus, IMPURE, 80, 300);
+	return focus;
+}
+
+static void grow(struct focus *focus, uint32_t size, int64_t bytes)
+{
+	int64_t growth[FOCUS_CLASSES] = { 0 };
+
+	growth[class_of(size)] = bytes;
+	focus_set_growth(focus, growth);
+}
+
+static bool sees(const struct focus_view *view, const struct birth *birth)
+{
+	return !(view->skipped_classes >> class_of(birth->size) & 1) &&
+	       (!view->sites || view->sites[birth->site]);
+}
+
+static void everything_is_seen_while_little_is_known(void **state)
+{
+	const struct birth birth = { .site = BYTES, .size = LARGE_BYTES };
+	struct focus *focus = focus_new(SITES, ALIGNMENT);
+	struct focus_view view;
+
+	(void)state;
+	grow(focus, LARGE_BYTES, 100 << 20);
+	grow(focus, LARGE_BYTES, 100 << 20);
+	focus_draw(focus, 0, &view);
+	assert_true(!view.skipped_classes && !view.sites && view.armed == SITES);
+	assert_true(focus_chance(focus, &birth) == 1);
+	focus_free(focus);
+	/* Births are known, but nothing has grown. */
+	focus = experienced();
+	focus_draw(focus, 0, &view);
+	assert_false(view.skipped_classes);
+	grow(focus, LARGE_BYTES, 10 << 10);
+	grow(focus, LARGE_BYTES, 10 << 10);
+	focus_draw(focus, 0, &view);
+	assert_false(view.skipped_classes);
+	focus_free(focus);
+}
+
+static void sites_are_armed_that_mostly_serve_what_grows(void **state)
+{
+	struct focus *focus = experienced();
+	struct focus_view view;
+
+	(void)state;
+	grow(focus, LARGE_BYTES, 4 << 20);
+	grow(focus, LARGE_BYTES, 5 << 20);
+	focus_draw(focus, 0, &view);
+	assert_int_equal(view.skipped_classes, ~(1ULL << class_of(LARGE_BYTES)));
+	assert_int_equal(view.armed, 3);
+	/* Sites of which nothing is known are armed, too: what leaks may be rare. */
+	assert_true(view.sites[BYTES] && view.sites[RARE] && view.sites[SILENT]);
+	assert_false(view.sites[GENERIC] || view.sites[HOT] || view.sites[IMPURE]);
+	/* Some windows go on to see everything. */
+	focus_draw(focus, 0.9999, &view);
+	assert_true(!view.skipped_classes && !view.sites);
+	focus_free(focus);
+}
+
+static void memory_that_goes_up_and_down_is_no_growth(void **state)
+{
+	struct focus *focus = experienced();
+	struct focus_view view;
+
+	(void)state;
+	grow(focus, LARGE_BYTES, 0);
+	grow(focus, LARGE_BYTES, 50 << 20);
+	focus_draw(focus, 0, &view);
+	assert_false(view.skipped_classes);
+	grow(focus, LARGE_BYTES, 51 << 20);
+	focus_draw(focus, 0, &view);
+	assert_true(view.skipped_classes);
+	grow(focus, LARGE_BYTES, -(50 << 20));
+	focus_draw(focus, 0, &view);
+	assert_false(view.skipped_classes);
+	focus_free(focus);
+}
+
+static void what_most_births_are_of_is_not_focused_on(void **state)
+{
+	struct focus *focus = experienced();
+	struct focus_view view;
+
+	(void)state;
+	grow(focus, SMALL_BYTES, 4 << 20);
+	grow(focus, SMALL_BYTES, 4 << 20);
+	focus_draw(focus, 0, &view);
+	assert_false(view.skipped_classes);
+	focus_free(focus);
+}
+
+/* Nobody has seen a birth of the class: any site that is not known to serve a single one. */
+static void of_an_unknown_class_every_site_that_serves_several(void **state)
+{
+	struct focus *focus = experienced();
+	struct focus_view view;
+
+	(void)state;
+	grow(focus, 400, 4 << 20);
+	grow(focus, 400, 4 << 20);
+	focus_draw(focus, 0, &view);
+	assert_int_equal(view.skipped_classes, ~(1ULL << class_of(400)));
+	assert_int_equal(view.armed, 3);
+	assert_true(view.sites[GENERIC] && view.sites[RARE] && view.sites[SILENT]);
+	focus_free(focus);
+}
+
+/*
+ * Windows as they are drawn, each of the same length, on births from a site that is armed in
+ * focused ones and from one that is not: weighed by their chances both come out right.
+ */
+static void births_are_weighed_without_bias(void **state)
+{
+	static const struct birth births[] = { { .site = BYTES, .size = LARGE_BYTES },
+					       { .site = GENERIC, .size = LARGE_BYTES },
+					       { .site = IMPURE, .size = LARGE_BYTES },
+					       { .site = HOT, .size = SMALL_BYTES } };
+	enum { WINDOWS = 40000 };
+	g_autoptr(GRand) random = g_rand_new_with_seed(1);
+	struct focus *focus = experienced();
+	double sums[G_N_ELEMENTS(births)] = { 0 }, seen[G_N_ELEMENTS(births)] = { 0 };
+
+	(void)state;
+	for (int i = 0; i < WINDOWS; i++) {
+		struct focus_view view;
+
+		/* Another class grows as well, in turn more and less. */
+		int64_t growth[FOCUS_CLASSES] = { 0 };
+
+		growth[class_of(LARGE_BYTES)] = 4 << 20;
+		growth[class_of(64)] = (i / 100 % 8) << 20;
+		focus_set_growth(focus, growth);
+		focus_draw(focus, g_rand_double(random), &view);
+		for (size_t k = 0; k < G_N_ELEMENTS(births); k++)
+			if (sees(&view, &births[k])) {
+				sums[k] += 1 / focus_chance(focus, &births[k]);
+				seen[k]++;
+			}
+	}
+	for (size_t k = 0; k < G_N_ELEMENTS(births); k++)
+		assert_true(fabs(sums[k] / WINDOWS - 1) < 0.06);
+	/* And that is what it is for. */
+	assert_true(seen[0] > 2.5 * seen[3]);
+	assert_true(seen[3] > 0.15 * WINDOWS);
+	focus_free(focus);
+}
+
+static void births_that_cannot_be_are_left_out(void **state)
+{
+	const struct birth odd[] = { { .site = SITES, .size = 64 },
+				     { .site = UINT16_MAX, .size = 64 },
+				     { .site = 0, .size = 0 },
+				     { .site = 0, .size = UINT32_MAX } };
+	struct focus *focus = focus_new(SITES, ALIGNMENT);
+	struct focus_view view;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		focus_learn(focus, odd, G_N_ELEMENTS(odd));
+	grow(focus, 64, 4 << 20);
+	grow(focus, 64, 4 << 20);
+	focus_draw(focus, 0, &view);
+	assert_false(view.skipped_classes);
+	for (size_t i = 0; i < G_N_ELEMENTS(odd); i++)
+		assert_true(focus_chance(focus, &odd[i]) == 1);
+	focus_free(focus);
+	focus_free(NULL);
+}
+
+/* Sums that ran over would make a hot site look like a rare one. */
+static void old_births_are_forgotten(void **state)
+{
+	struct focus *focus = experienced();
+	struct focus_view view;
+
+	(void)state;
+	/* The program has changed: what served the class does something else now. */
+	learn(focus, BYTES, SMALL_BYTES, 1 << 20);
+	learn(focus, RARE, LARGE_BYTES, 1 << 12);
+	grow(focus, LARGE_BYTES, 4 << 20);
+	grow(focus, LARGE_BYTES, 4 << 20);
+	focus_draw(focus, 0, &view);
+	assert_true(view.skipped_classes);
+	assert_true(view.sites[RARE]);
+	assert_false(view.sites[BYTES]);
+	focus_free(focus);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(everything_is_seen_while_little_is_known),
+		cmocka_unit_test(sites_are_armed_that_mostly_serve_what_grows),
+		cmocka_unit_test(memory_that_goes_up_and_down_is_no_growth),
+		cmocka_unit_test(what_most_births_are_of_is_not_focused_on),
+		cmocka_unit_test(of_an_unknown_class_every_site_that_serves_several),
+		cmocka_unit_test(births_are_weighed_without_bias),
+		cmocka_unit_test(births_that_cannot_be_are_left_out),
+		cmocka_unit_test(old_births_are_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
