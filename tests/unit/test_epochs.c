@@ -45,6 +45,19 @@ static void a_steadily_sampled_block_stands_for_the_time_between_windows(void **
 	epochs_free(epochs);
 }
 
+/* Windows that did not see everything add to no fraction, but stand for their time as others do. */
+static void windows_without_a_fraction_stand_for_their_time(void **state)
+{
+	struct epochs *epochs = epochs_new(BEGAN);
+
+	(void)state;
+	epochs_add(epochs, at(4), 4 * SECOND, 0.08 * SECOND, 8);
+	epochs_add(epochs, at(6), 2 * SECOND, 0, 8);
+	assert_true(fabs(epochs_weight(epochs, at(3), 0.01 * SECOND) - 50) < 1e-6);
+	assert_true(fabs(epochs_weight(epochs, at(5), 0.01 * SECOND) - 25) < 1e-6);
+	epochs_free(epochs);
+}
+
 static void before_the_first_look_a_block_stands_for_itself(void **state)
 {
 	struct epochs *epochs = epochs_new(BEGAN);
@@ -232,6 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(short_windows_stand_for_as_much_time_as_long_ones),
 		cmocka_unit_test(a_steadily_sampled_block_stands_for_the_time_between_windows),
+		cmocka_unit_test(windows_without_a_fraction_stand_for_their_time),
 		cmocka_unit_test(before_the_first_look_a_block_stands_for_itself),
 		cmocka_unit_test(what_was_traced_whole_keeps_counting_once_when_sampling_begins),
 		cmocka_unit_test(sampled_blocks_keep_their_weight_when_all_is_traced_again),

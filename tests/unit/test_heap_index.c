@@ -156,6 +156,40 @@ static void what_lived_before_is_not_new(void **state)
 }
 
 /* The pool went back to its arena and was given to another size class. */
+static void assert_grown(struct pool_heap *heap, struct heap_index *index, int64_t blocks)
+{
+	int64_t bytes[POOL_MAX_CLASSES], now[POOL_MAX_CLASSES];
+
+	assert_true(heap_index_class_growth_now(index, &heap->memory.base, heap->maps, now));
+	heap_index_class_growth(index, bytes);
+	for (uint32_t i = 0; i < POOL_MAX_CLASSES; i++) {
+		assert_int_equal(now[i], i == SIZE / wide.alignment - 1 ? blocks * SIZE : 0);
+		assert_int_equal(bytes[i], now[i]);
+	}
+}
+
+/* Other than new blocks: those that took the place of older ones are no growth. */
+static void classes_grow_by_what_was_added_less_what_was_freed(void **state)
+{
+	struct pool_heap *heap = heap_new();
+	struct heap_index *index = read_baseline(heap);
+	int64_t bytes[POOL_MAX_CLASSES];
+
+	(void)state;
+	assert_grown(heap, index, 0);
+	set_pool(heap, 1, 30);
+	free_block(heap, 0, 5);
+	look(heap, &index, 1);
+	assert_grown(heap, index, 29);
+	memset(pool_bytes(heap, 2), 0, WIDE);
+	look(heap, &index, 1);
+	assert_grown(heap, index, 29 - CARVED);
+	heap->memory.length = 0;
+	assert_false(heap_index_class_growth_now(index, &heap->memory.base, heap->maps, bytes));
+	heap_index_free(index);
+	pool_heap_free(heap);
+}
+
 static void a_pool_of_another_class_has_nothing_old(void **state)
 {
 	struct pool_heap *heap = heap_new();
@@ -309,6 +343,7 @@ int main(void)
 		cmocka_unit_test(a_heap_that_cannot_be_read_is_none_and_one_without_pools_is),
 		cmocka_unit_test(marked_blocks_are_accounted_for),
 		cmocka_unit_test(what_lived_before_is_not_new),
+		cmocka_unit_test(classes_grow_by_what_was_added_less_what_was_freed),
 		cmocka_unit_test(a_pool_of_another_class_has_nothing_old),
 		cmocka_unit_test(a_freed_place_that_is_handed_out_again_is_new),
 		cmocka_unit_test(a_pool_that_was_missed_once_is_not_new),
