@@ -240,7 +240,7 @@ bool window_open(struct window *window)
 {
 	struct windows *common = window->common;
 	struct target *target = record(window);
-	uint64_t idle = target->idle_traps[window->family];
+	uint64_t idle = target->idle_traps[window->family], own;
 	double took;
 
 	window->log = kernel_side_acquire_birth_log(traced_kernel(common->traced));
@@ -252,7 +252,7 @@ bool window_open(struct window *window)
 	target->birth_ring[window->family] = 0;
 	target->birth_log[window->family] = window->log;
 	window->fraction = arming_fraction(window);
-	window->own_before_ns = own_cpu_ns(window);
+	own = own_cpu_ns(window);
 	if (window->family == FAMILY_PYMALLOC) {
 		target->skipped_classes = window->view.skipped_classes;
 		target->skipped_cost_ns = (__u64)skipped_event_ns(common);
@@ -274,6 +274,7 @@ bool window_open(struct window *window)
 	window->events_before = target->events[window->family];
 	window->skipped_before = window->family == FAMILY_PYMALLOC ? target->skipped_events : 0;
 	window->sent_before_ns = target->sent_ns[window->family];
+	window->own_ns = own_cpu_ns(window) - own;
 	return true;
 }
 
@@ -349,6 +350,7 @@ static double end_burst(struct window *window, uint32_t births, uint32_t *kept)
 
 void window_stay_open(struct window *window)
 {
+	uint64_t own = own_cpu_ns(window);
 	double window_ns;
 	uint32_t kept;
 
@@ -360,6 +362,7 @@ void window_stay_open(struct window *window)
 	g_mutex_unlock(&window->common->mutex);
 	hand_over_births(window, 0, window->handed_over, kept, window_ns);
 	g_mutex_lock(&window->common->mutex);
+	window->own_ns += own_cpu_ns(window) - own;
 	window->burst = false;
 	window->seen.whole_since_ns = window->counted_from_ns;
 	window->seen.whole_until_ns = UINT64_MAX;
@@ -371,6 +374,7 @@ void window_close(struct window *window)
 	struct kernel_side *kernel = traced_kernel(common->traced);
 	struct target *target = record(window);
 	uint64_t idle = target->idle_traps[window->family], began = clock_now_ns();
+	uint64_t own = own_cpu_ns(window);
 	uint32_t births, kept = 0;
 	double window_ns = 0;
 	GThread *remover;
@@ -398,7 +402,7 @@ void window_close(struct window *window)
 	target->birth_log[window->family] = 0;
 	kernel_side_release_birth_log(kernel, window->log);
 	g_mutex_lock(&common->mutex);
-	window->own_ns = own_cpu_ns(window) - window->own_before_ns;
+	window->own_ns += own_cpu_ns(window) - own;
 	charge_change(window, target->idle_traps[window->family] - idle, clock_now_ns() - began);
 }
 

@@ -42,12 +42,11 @@ struct window {
 	uint64_t events_before;	  /* the same, of target->events */
 	uint64_t skipped_before;  /* of target->skipped_events */
 	uint64_t sent_before_ns;  /* of target->sent_ns */
-	uint64_t own_before_ns;	  /* pyleak's processor time for it, when it began to open */
 	uint32_t log;		  /* of its births; 0: it has none */
 	uint32_t handed_over;	  /* births of it that the handler has been told of */
 	double burst_cpu_ns, burst_cost_ns, births, births_kept; /* sums over all bursts */
 	double arming_ns;					 /* moving average, all sites */
-	double own_ns;		 /* pyleak's processor time for the last one */
+	double own_ns;		 /* pyleak's processor time for opening and closing the last one */
 	double spent_ns;	 /* what all windows so far have cost the target */
 	struct observation seen; /* up to @counted_from_ns */
 };
