@@ -83,3 +83,34 @@ def test_a_killed_keeper_ends_the_trace_in_one_line_and_leaves_no_probe():
             assert tracer.process.wait(pyleak.PATIENCE) == 1
             pyleak.wait_until(lambda: not pyleak.breakpoints(target.pid))
         assert target.ask("status")["errors"] == 0
+
+
+def processors_of_threads(pid):
+    """Where each thread of the process may run, and where it runs or ran last."""
+    found = []
+    for task in os.listdir("/proc/%d/task" % pid):
+        fields = pyleak.read("/proc/%d/task/%s/stat" % (pid, task)).rsplit(")", 1)[1].split()
+        found.append((os.sched_getaffinity(int(task)), int(fields[36])))
+    return found
+
+
+def test_breakpoints_are_written_where_the_target_runs_and_only_where_pyleak_may():
+    first, *others = sorted(os.sched_getaffinity(0))
+    assert others, "this needs two processors"
+    with pyleak.Target("loads.py") as target:
+        target.ask("load", "busy")
+        for task in os.listdir("/proc/%d/task" % target.pid):
+            os.sched_setaffinity(int(task), {others[-1]})
+        for allowed, expected in ((None, others[-1]), ({first}, first)):
+            with pyleak.Tracer(
+                    "-p", target.pid, "-i", "0.5",
+                    preexec_fn=allowed and (lambda: os.sched_setaffinity(0, {first}))) as tracer:
+                tracer.wait_for_report(lambda each: each["tracing"]["families"][0]["windows"] >= 3)
+                keeper, = pyleak.read("/proc/%d/task/%d/children" % (tracer.pid, tracer.pid)).split()
+                threads = processors_of_threads(int(keeper))
+                tracer.finish()
+            print("%s: %s" % (allowed, threads))
+            assert any(on == expected for _, on in threads)
+            assert any(may == {expected} for may, _ in threads)
+            if allowed:
+                assert all(may == allowed for may, _ in threads)
