@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/targets.h"
 
+#include <math.h>
+
 #include "base/error.h"
 
 /* Looking at heaps between reports may take this share of a processor for one process, and in all:
@@ -65,6 +67,18 @@ static void divide_memory(struct targets *targets)
 
 	for (guint i = 0; i < targets->items->len; i++)
 		traced_process_set_heap_bytes(targets->items->pdata[i], bytes);
+}
+
+/*
+ * Several processes may take more of pyleak's time than one, but not as many times as much: each
+ * has fewer windows, which on workers that do the same add up.
+ */
+static void divide_time(struct targets *targets)
+{
+	double part = 1 / sqrt(MAX(targets->items->len, 1));
+
+	for (guint i = 0; i < targets->items->len; i++)
+		traced_process_set_own_part(targets->items->pdata[i], part);
 }
 
 struct traced_process *targets_add(struct targets *targets, pid_t pid, pid_t parent, GError **error)
@@ -156,6 +170,7 @@ bool targets_refresh(struct targets *targets, GError **error)
 		       targets->effort;
 
 	divide_memory(targets);
+	divide_time(targets);
 	for (guint i = targets->items->len; i-- > 0;) {
 		struct traced_process *target = targets->items->pdata[i];
 		struct report *report;

@@ -182,6 +182,12 @@ void traced_process_set_overhead(struct traced_process *target, double overhead_
 		governor_set_overhead(target->governor, overhead_pct);
 }
 
+void traced_process_set_own_part(struct traced_process *target, double part)
+{
+	if (target->governor)
+		governor_set_own_part(target->governor, part);
+}
+
 void traced_process_set_heap_bytes(struct traced_process *target, uint64_t bytes)
 {
 	collector_set_heap_bytes(target->collector, bytes);

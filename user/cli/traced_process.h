@@ -48,6 +48,9 @@ bool traced_process_attach(struct traced_process *target, GError **error);
 /* Slows the target by so much at most from now on. No use with exact. */
 void traced_process_set_overhead(struct traced_process *target, double overhead_pct);
 
+/* What part of pyleak's own time for windows it has: governor_set_own_part(). */
+void traced_process_set_own_part(struct traced_process *target, double part);
+
 /* What may be remembered of its heap: collector_set_heap_bytes(). */
 void traced_process_set_heap_bytes(struct traced_process *target, uint64_t bytes);
 

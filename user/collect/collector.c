@@ -121,6 +121,8 @@ void collector_set_baseline(struct collector *collector)
 		collector->baseline_pool_bytes = heap_index_pool_bytes(collector->heap);
 	}
 	maps_free(maps);
+	/* A look costs more, so the first one comes late where the heap is large. */
+	collector->seconds = (clock_now_ns() - collector->attached_ns) / 1e9;
 }
 
 void collector_lose(struct collector *collector, enum lost_reason reason)

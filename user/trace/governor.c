@@ -52,6 +52,7 @@ struct governor {
 	struct budget budget;
 	GCond stop_cond;
 	bool stop, crowded;
+	double own_part;  /* governor_set_own_part() */
 	guint processors; /* GLib reads a file each time */
 	struct channel channels[FAMILY_COUNT];
 	GRand *random;
@@ -260,7 +261,7 @@ static double rest_ns(struct channel *channel)
 {
 	struct governor *governor = channel->governor;
 
-	return budget_rest_ns(channel->window.family, channel->window.own_ns,
+	return budget_rest_ns(channel->window.family, channel->window.own_ns / governor->own_part,
 			      governor->windows.options.overhead_pct,
 			      g_rand_double(governor->random));
 }
@@ -307,6 +308,7 @@ struct governor *governor_new(struct traced *traced, const struct governor_optio
 	governor->windows.traced = traced;
 	governor->windows.budget = &governor->budget;
 	governor->windows.options = *options;
+	governor->own_part = 1;
 	governor->random = g_rand_new();
 	governor->processors = g_get_num_processors();
 	g_mutex_init(&governor->windows.mutex);
@@ -405,6 +407,13 @@ void governor_set_crowded(struct governor *governor, bool crowded)
 {
 	g_mutex_lock(&governor->windows.mutex);
 	governor->crowded = crowded;
+	g_mutex_unlock(&governor->windows.mutex);
+}
+
+void governor_set_own_part(struct governor *governor, double part)
+{
+	g_mutex_lock(&governor->windows.mutex);
+	governor->own_part = CLAMP(part, 1e-3, 1);
 	g_mutex_unlock(&governor->windows.mutex);
 }
 

@@ -77,6 +77,10 @@ void governor_set_class_growth(struct governor *governor, const int64_t bytes[FO
 /* Another allowance from now on: at most options.overhead_pct. Any thread may call. */
 void governor_set_overhead(struct governor *governor, double overhead_pct);
 
+/* What part of the processor time that pyleak's own work for windows may take this process has,
+ * above 0 to 1; all of it at first. */
+void governor_set_own_part(struct governor *governor, double part);
+
 /* How saturated the host is: see budget_set_pressure(). Returns the part of the budget that is left
  * to spend, 0 to 1. */
 double governor_set_pressure(struct governor *governor, double percent);
