@@ -3,19 +3,23 @@
  * What tells a code object from a later one at its address: read for every frame of a stack that is
  * sent. The members lie in cache lines that the interpreter does not touch itself, so a read takes
  * 0.3 us (measured with matplotlib: 24 frames a stack, 6.7 us), and stacks of one window are mostly
- * made of the same frames. A thread therefore remembers what it has read just now.
+ * made of the same frames. In bursts a thread therefore remembers what it has read just now.
  */
 #ifndef PYLEAK_BPF_CODE_IDENTITY_H
 #define PYLEAK_BPF_CODE_IDENTITY_H
 
-/* How long an identity holds, in units of struct block's born: 4.2 ms. For so long a code object
- * that came in the place of another may be taken for it, as its context's hash does anyhow. */
+/*
+ * How long an identity holds then, in units of struct block's born: 4.2 ms. For so long a code
+ * object that came in the place of another may be taken for it; the next look at the target then
+ * seals the context. Where everything is traced, each is read.
+ */
 enum { IDENTITY_HOLDS = 4 };
 
 struct identify {
 	struct thread *thread;
 	const struct python_layout *layout;
 	__u32 now; /* as struct block's born */
+	bool remembers;
 };
 
 /* Side by side in every version so far: one read costs half of two. */
@@ -43,7 +47,8 @@ static long identify_step(__u64 step, struct identify *identify)
 	struct code_identity *known =
 		&identify->thread->identities[place & (PYLEAK_IDENTITIES - 1)];
 
-	if (known->code != frame->code || identify->now - known->read_at > IDENTITY_HOLDS) {
+	if (!identify->remembers || known->code != frame->code ||
+	    identify->now - known->read_at > IDENTITY_HOLDS) {
 		read_identity(known, frame->code, identify->layout);
 		known->code = frame->code;
 		known->read_at = identify->now;
@@ -60,6 +65,8 @@ static __always_inline void identify_frames(struct event *event)
 		.thread = event->thread,
 		.layout = &event->target->layout,
 		.now = event_born(event),
+		/* Of a window that stays open the log is a ring. */
+		.remembers = event->target->limited && !event->target->birth_ring[FAMILY_PYMALLOC],
 	};
 
 	bpf_loop(event->thread->walk_count, identify_step, &identify, 0);
