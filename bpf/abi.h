@@ -177,6 +177,8 @@ struct target {
 	 */
 	__u32 limited;
 	__u32 event_cost_ns;
+	__s64 budget_ns[FAMILY_COUNT];
+	__u64 dried_ns[FAMILY_COUNT]; /* when that was, CLOCK_MONOTONIC; 0: not yet */
 	/*
 	 * Size classes of pymalloc whose allocations do not count in the open window, a bit each
 	 * (trace/focus.h). An event of theirs costs @skipped_cost_ns; @skipped_events are in
@@ -185,8 +187,6 @@ struct target {
 	__u64 skipped_classes;
 	__u64 skipped_events;
 	__u64 skipped_cost_ns;
-	__s64 budget_ns[FAMILY_COUNT];
-	__u64 dried_ns[FAMILY_COUNT]; /* when that was, CLOCK_MONOTONIC; 0: not yet */
 	/*
 	 * The open window's log of births: which of the PYLEAK_BIRTH_LOGS, from 1 (0: none), and
 	 * how many there were. A log that is full takes no more, or, where @birth_ring, the next

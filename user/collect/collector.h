@@ -66,7 +66,7 @@ struct sampling *collector_sampling(const struct collector *collector);
 void collector_begin_interval(struct collector *collector);
 
 /* Of the last collector_take(): blocks that could not be checked; entries in the live table; what
- * it took. */
+ * it took, or, before the first, collector_set_baseline(). */
 uint64_t collector_unchecked_blocks(const struct collector *collector);
 uint64_t collector_live_entries(const struct collector *collector);
 double collector_seconds(const struct collector *collector);

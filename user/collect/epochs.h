@@ -25,10 +25,10 @@ void epochs_add(struct epochs *epochs, uint64_t until_ns, double own_ns, double 
 		uint64_t windows);
 
 /*
- * What a block counts that was born at @born_ns, in a window like which one sees @window_ns of the
- * target's own time (burst_expected_ns()): the time that a window stands for over that, at least 1.
- * Where @window_ns is not known
- * (below 0), the time over what all windows saw of it.
+ * What a block counts that was born at @born_ns: the time that a window stands for over @window_ns,
+ * at least 1. @window_ns: what a window like its own can be expected to see of the target's own
+ * time (burst_expected_ns()). Where that is not known (below 0), the time over what all windows saw
+ * of it.
  */
 double epochs_weight(const struct epochs *epochs, uint64_t born_ns, double window_ns);
 

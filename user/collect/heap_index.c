@@ -45,34 +45,29 @@ static void keep_within_limit(struct heap_index *index)
 		thin_out(index, index->level + 1);
 }
 
-static uint64_t live_blocks(const struct pool *pool)
+/* Adds the pool's blocks that are handed out, and returns how many they are. */
+static uint64_t count_by_level(struct level_counts *counts, const struct pool *pool,
+			       const struct pool_geometry *geometry)
 {
+	uint32_t size_class = pool->block_size / geometry->alignment - 1;
 	uint64_t live = 0;
 
 	for (uint32_t i = 0; i < (pool->capacity + 63) / 64; i++)
 		live += __builtin_popcountll(pool->live[i]);
-	return live;
-}
-
-static void count_by_level(struct level_counts *counts, const struct pool *pool,
-			   const struct pool_geometry *geometry)
-{
-	uint32_t size_class = pool->block_size / geometry->alignment - 1;
-
 	if (size_class < POOL_MAX_CLASSES)
-		counts->blocks[pool_level(pool->address)][size_class] += live_blocks(pool);
+		counts->blocks[pool_level(pool->address)][size_class] += live;
+	return live;
 }
 
 static bool add_pool(const struct pool *pool, void *context)
 {
 	struct heap_index *index = context;
 	uint32_t level = pool_level(pool->address);
-	uint64_t live = live_blocks(pool);
+	uint64_t live = count_by_level(&index->now, pool, &index->geometry);
 	struct pool_entry *entry;
 
 	index->blocks += live;
 	index->bytes += live * pool->block_size;
-	count_by_level(&index->now, pool, &index->geometry);
 	if (level < index->level)
 		return true;
 	entry = pool_entry_new(pool);

@@ -93,6 +93,11 @@ static double skipped_event_ns(const struct windows *common)
 	return common->options.trap_ns + SKIPPED_PROGRAM_NS;
 }
 
+static uint64_t skipped_events(const struct window *window)
+{
+	return window->family == FAMILY_PYMALLOC ? record(window)->skipped_events : 0;
+}
+
 double window_bucket(const struct window *window)
 {
 	return __atomic_load_n(&record(window)->budget_ns[window->family], __ATOMIC_RELAXED);
@@ -163,7 +168,7 @@ static double account(struct window *window, uint64_t now, double time, double b
 	struct windows *common = window->common;
 	struct target *target = record(window);
 	uint64_t events = target->events[window->family];
-	uint64_t skipped = window->family == FAMILY_PYMALLOC ? target->skipped_events : 0;
+	uint64_t skipped = skipped_events(window);
 	uint64_t sent_ns = target->sent_ns[window->family];
 	double wall = seen_until(window, now) - window->counted_from_ns;
 	double cpu = cpu_ns(window), ran = MAX(cpu - window->cpu_before_ns, 0), seen;
@@ -272,7 +277,7 @@ bool window_open(struct window *window)
 	window->counted_from_ns = clock_now_ns();
 	window->cpu_before_ns = cpu_ns(window);
 	window->events_before = target->events[window->family];
-	window->skipped_before = window->family == FAMILY_PYMALLOC ? target->skipped_events : 0;
+	window->skipped_before = skipped_events(window);
 	window->sent_before_ns = target->sent_ns[window->family];
 	window->own_ns = own_cpu_ns(window) - own;
 	return true;
