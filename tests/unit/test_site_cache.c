@@ -40,7 +40,7 @@ static int set_up(void **state)
 	assert_non_null(fixture->sites);
 	fixture->folder = g_dir_make_tmp("pyleak-cache-XXXXXX", NULL);
 	assert_non_null(fixture->folder);
-	g_autofree char *name = g_strdup_printf("sites-%s-v1", elf_image_build_id(fixture->image));
+	g_autofree char *name = g_strdup_printf("sites-%s-v2", elf_image_build_id(fixture->image));
 	fixture->file = g_build_filename(fixture->folder, name, NULL);
 	*state = fixture;
 	return 0;
@@ -77,6 +77,8 @@ static void assert_right_sites(const struct fixture *fixture, const char *folder
 
 		assert_int_equal(site->offset, right->offset);
 		assert_int_equal(site->pt_regs_offset, right->pt_regs_offset);
+		assert_int_equal(site->choice, right->choice);
+		assert_int_equal(site->place, right->place);
 	}
 }
 
@@ -189,23 +191,32 @@ static void forged_files_are_searched_for_instead(void **state)
 		&g_array_index(fixture->sites, struct allocation_site, 0);
 	uint64_t at = first->offset;
 	unsigned int reg = first->pt_regs_offset;
+	unsigned int choice = first->choice;
+	int64_t place = first->place;
 
 	assert_right_sites(fixture, fixture->folder);
 	g_autofree char *right = file_text(fixture);
+#define BODY(version, zeros, id, count, at, reg, choice, place)                                    \
+	g_strdup_printf("pyleak sites %d %s%s %d\n%" PRIu64 " %u %u %" PRId64 "\n", version,       \
+			zeros, id, count, at, reg, choice, place)
 	char *bodies[] = {
 		g_strdup(""),
-		g_strdup_printf("pyleak sites 1 %s 0\n", id),
-		g_strdup_printf("pyleak sites 1 00%s 1\n%" PRIu64 " %u\n", id + 2, at, reg),
+		g_strdup_printf("pyleak sites 2 %s 0\n", id),
+		BODY(2, "00", id + 2, 1, at, reg, choice, place),
+		BODY(1, "", id, 1, at, reg, choice, place),
+		BODY(2, "", id, 2, at, reg, choice, place),
+		BODY(2, "", id, 1, at + 1, reg, choice, place),
+		BODY(2, "", id, 1, at, reg == 80 ? 88 : 80, choice, place),
+		BODY(2, "", id, 1, at, reg, choice + 1, place),
+		BODY(2, "", id, 1, at, reg, UINT32_MAX, place),
+		BODY(2, "", id, 1, at, reg, choice, place + 16),
+		BODY(2, "", id, 1, (uint64_t)1, reg, choice, place),
+		BODY(2, "", id, 1, UINT64_MAX, reg, choice, place),
 		g_strdup_printf("pyleak sites 2 %s 1\n%" PRIu64 " %u\n", id, at, reg),
-		g_strdup_printf("pyleak sites 1 %s 2\n%" PRIu64 " %u\n", id, at, reg),
-		g_strdup_printf("pyleak sites 1 %s 1\n%" PRIu64 " %u\n", id, at + 1, reg),
-		g_strdup_printf("pyleak sites 1 %s 1\n%" PRIu64 " %u\n", id, at,
-				reg == 80 ? 88 : 80),
-		g_strdup_printf("pyleak sites 1 %s 1\n%" PRIu64 " %u\n", id, (uint64_t)1, reg),
-		g_strdup_printf("pyleak sites 1 %s 1\n%" PRIu64 " %u\n", id, UINT64_MAX, reg),
-		g_strdup_printf("pyleak sites 1 %s 2\n%" PRIu64 " %u\n%" PRIu64 " %u\n", id, at,
-				reg, at, reg),
-		g_strdup_printf("pyleak sites 1 %s 1\nnothing\n", id),
+		g_strdup_printf("pyleak sites 2 %s 2\n%" PRIu64 " %u %u %" PRId64 "\n%" PRIu64
+				" %u %u %" PRId64 "\n",
+				id, at, reg, choice, place, at, reg, choice, place),
+		g_strdup_printf("pyleak sites 2 %s 1\nnothing\n", id),
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(bodies); i++) {

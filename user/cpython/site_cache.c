@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A cache file is text: a line "pyleak sites VERSION BUILD-ID COUNT", a line "OFFSET REGISTER" for
- * each site, and a line with the SHA-256 of all before it. Probing a wrong place corrupts the
- * target, and a build id can be forged, so neither the file's owner nor its checksum is enough:
- * each function that a cached site lies in is disassembled and must give the same sites.
+ * A cache file is text: a line "pyleak sites VERSION BUILD-ID COUNT", a line "OFFSET REGISTER
+ * CHOICE PLACE" for each site, and a line with the SHA-256 of all before it. Probing a wrong place
+ * corrupts the target, and a build id can be forged, so neither the file's owner nor its checksum
+ * is enough: each function that a cached site lies in is disassembled and must give the same sites.
  */
 #include "cpython/sites.h"
 
@@ -16,7 +16,7 @@
 
 enum {
 	/* Of the format of the file and of what counts as a site: raise it when either changes. */
-	CACHE_VERSION = 1,
+	CACHE_VERSION = 2,
 	/* Interpreters have a few hundred sites at most (3.13: 272). */
 	MAX_SITES = 65536,
 	MAX_FILE_SIZE = 2 << 20,
@@ -120,10 +120,13 @@ static GArray *sites_parse(const struct elf_image *image, char *text)
 		return NULL;
 	for (guint i = 1; i < count - 1; i++) {
 		struct allocation_site site;
-		if (sscanf(lines[i], "%" SCNu64 " %" SCNu32, &site.offset, &site.pt_regs_offset) !=
-			    2 ||
+		uint32_t choice;
+
+		if (sscanf(lines[i], "%" SCNu64 " %" SCNu32 " %" SCNu32 " %" SCNd64, &site.offset,
+			   &site.pt_regs_offset, &choice, &site.place) != 4 ||
 		    site.offset <= last)
 			return NULL;
+		site.choice = choice; /* whatever it is: see has_site() */
 		last = site.offset;
 		g_array_append_val(sites, site);
 	}
@@ -145,7 +148,8 @@ static bool has_site(const GArray *sites, const struct allocation_site *wanted)
 		const struct allocation_site *site =
 			&g_array_index(sites, struct allocation_site, i);
 		if (site->offset == wanted->offset &&
-		    site->pt_regs_offset == wanted->pt_regs_offset)
+		    site->pt_regs_offset == wanted->pt_regs_offset &&
+		    site->choice == wanted->choice && site->place == wanted->place)
 			return true;
 	}
 	return false;
@@ -193,8 +197,9 @@ static char *sites_format(const struct elf_image *image, const GArray *sites)
 	for (guint i = 0; i < sites->len; i++) {
 		const struct allocation_site *site =
 			&g_array_index(sites, struct allocation_site, i);
-		g_string_append_printf(text, "%" PRIu64 " %" PRIu32 "\n", site->offset,
-				       site->pt_regs_offset);
+		g_string_append_printf(text, "%" PRIu64 " %" PRIu32 " %d %" PRId64 "\n",
+				       site->offset, site->pt_regs_offset, site->choice,
+				       site->place);
 	}
 	g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256,
 							   (const guchar *)text->str, text->len);

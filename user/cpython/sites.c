@@ -2,6 +2,7 @@
 #include "cpython/sites.h"
 
 #include "base/error.h"
+#include "cpython/pools.h"
 #include "cpython/value_trace.h"
 #include "elf/insn.h"
 
@@ -17,6 +18,8 @@ enum {
 	POOL_COUNT = 0,
 	POOL_FREEBLOCK = 8,
 	POOL_NEXTPOOL = 16,
+	/* usedpools has two words for each class, the first of which is the one that is read. */
+	LIST_BYTES = 16,
 };
 
 /* The last instructions of a straight run of code, as a ring. */
@@ -139,6 +142,23 @@ static bool value_pt_regs_offset(const struct value_trace *trace, uint32_t value
 	return false;
 }
 
+static void note_choice(const struct value_trace *trace, uint32_t pool,
+			struct allocation_site *site)
+{
+	const struct value *value = &trace->values[pool];
+	/* What a register holds that nothing is known of may point anywhere into a table. */
+	bool fixed = value->base == VALUE_ZERO || trace->values[value->base].kind == VALUE_LOADED;
+
+	site->choice = CHOICE_UNKNOWN;
+	site->place = 0;
+	if (value->kind == VALUE_ELEMENT)
+		site->choice = CHOICE_ANY;
+	else if (value->kind == VALUE_LOADED && fixed)
+		site->choice = CHOICE_ONE;
+	if (site->choice != CHOICE_UNKNOWN)
+		site->place = value->displacement;
+}
+
 /* Whether the jump that is the last instruction of @window is an allocation site. */
 static bool window_is_site(const struct window *window, const ZydisDecoder *decoder,
 			   const struct elf_image *image, struct allocation_site *site)
@@ -152,6 +172,7 @@ static bool window_is_site(const struct window *window, const ZydisDecoder *deco
 	if (!trace_window(&trace, window, &pool) ||
 	    !value_pt_regs_offset(&trace, pool, &site->pt_regs_offset))
 		return false;
+	note_choice(&trace, pool, site);
 	if (jump->decoded.mnemonic == ZYDIS_MNEMONIC_JNZ && !insn_branch_target(jump, &unequal))
 		return false;
 	return takes_block(&trace, image, unequal, pool) &&
@@ -241,4 +262,46 @@ GArray *allocation_sites_find(struct elf_image *image, GError **error)
 	}
 	sort_unique(sites);
 	return g_steal_pointer(&sites);
+}
+
+/* The table that most of the sites choose from; false if none does. */
+static bool usual_table(const GArray *sites, int64_t *place)
+{
+	g_autoptr(GHashTable) uses = g_hash_table_new(g_int64_hash, g_int64_equal);
+	guint most = 0;
+
+	for (guint i = 0; i < sites->len; i++) {
+		struct allocation_site *site = &g_array_index(sites, struct allocation_site, i);
+		guint count;
+
+		if (site->choice != CHOICE_ANY)
+			continue;
+		count = GPOINTER_TO_UINT(g_hash_table_lookup(uses, &site->place)) + 1;
+		g_hash_table_insert(uses, &site->place, GUINT_TO_POINTER(count));
+		if (count > most) {
+			most = count;
+			*place = site->place;
+		}
+	}
+	return most;
+}
+
+GArray *allocation_site_classes(const GArray *sites)
+{
+	GArray *classes = g_array_sized_new(false, false, sizeof(int), sites->len);
+	int64_t table = 0, into;
+	bool known = usual_table(sites, &table);
+
+	for (guint i = 0; i < sites->len; i++) {
+		const struct allocation_site *site =
+			&g_array_index(sites, struct allocation_site, i);
+		int found = CLASS_UNKNOWN;
+
+		if (known && site->choice == CHOICE_ONE &&
+		    !__builtin_sub_overflow(site->place, table, &into) && into >= 0 &&
+		    into < POOL_MAX_CLASSES * LIST_BYTES && into % LIST_BYTES == 0)
+			found = (int)(into / LIST_BYTES);
+		g_array_append_val(classes, found);
+	}
+	return classes;
 }

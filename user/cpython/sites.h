@@ -14,9 +14,18 @@
 
 #include "elf/image.h"
 
+/* How a site comes by P. */
+enum pool_choice {
+	CHOICE_UNKNOWN,
+	CHOICE_ONE, /* from one place: all that it allocates is of one size class */
+	CHOICE_ANY, /* from a table, by the size that is asked for */
+};
+
 struct allocation_site {
 	uint64_t offset;	 /* of the jump, bytes into the file */
 	uint32_t pt_regs_offset; /* where struct pt_regs keeps P at the jump, bytes */
+	enum pool_choice choice;
+	int64_t place; /* of that place or table: a link-time address, or bytes into a struct */
 };
 
 /*
@@ -32,6 +41,15 @@ GArray *allocation_sites_find(struct elf_image *image, GError **error);
  */
 void allocation_sites_in_function(const struct elf_image *image, const struct elf_range *range,
 				  GArray *sites);
+
+enum { CLASS_UNKNOWN = -1 };
+
+/*
+ * Of each of the sites the one size class that it serves, or CLASS_UNKNOWN; class i is of
+ * (i + 1) x alignment bytes. A hint that may be wrong: the table that most sites choose from is
+ * taken to be usedpools. Returns a GArray of int, to g_array_unref().
+ */
+GArray *allocation_site_classes(const GArray *sites);
 
 /*
  * The same as allocation_sites_find() through a cache on disk, one file for each build id (no build

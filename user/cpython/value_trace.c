@@ -21,6 +21,7 @@ void value_trace_init(struct value_trace *trace, const ZydisDecoder *decoder)
 	trace->count = 0;
 	trace->compared = false;
 	trace->store = (struct store){ .kind = STORE_NONE };
+	value_new(trace, VALUE_OPAQUE, 0, 0); /* VALUE_ZERO */
 	for (int i = 0; i < VALUE_TRACE_REGISTERS; i++)
 		trace->registers[i] = value_new(trace, VALUE_OPAQUE, 0, 0);
 }
@@ -32,27 +33,47 @@ static uint32_t *register_value(struct value_trace *trace, ZydisRegister reg)
 	return full == ZYDIS_REGISTER_NONE ? NULL : &trace->registers[ZydisRegisterGetId(full)];
 }
 
-/* Whether @operand is memory at a plain displacement from a register; which value that holds. */
-static bool memory_base(struct value_trace *trace, const ZydisDecodedOperand *operand,
-			uint32_t *base)
+/* Memory as an operand names it: at @displacement from the value @base. */
+struct place {
+	uint32_t base;
+	int64_t displacement; /* bytes */
+	bool in_table;	      /* and 8 times what a register holds */
+};
+
+/* The place that @operand, of lea too, names; false if it is none, or one that is named otherwise.
+ */
+static bool operand_place(struct value_trace *trace, const struct insn *insn,
+			  const ZydisDecodedOperand *operand, struct place *place)
 {
+	const ZydisDecodedOperandMem *memory = &operand->mem;
+
 	if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY ||
-	    operand->mem.type != ZYDIS_MEMOP_TYPE_MEM ||
-	    operand->mem.index != ZYDIS_REGISTER_NONE ||
-	    operand->mem.segment == ZYDIS_REGISTER_FS ||
-	    operand->mem.segment == ZYDIS_REGISTER_GS ||
-	    ZydisRegisterGetClass(operand->mem.base) != ZYDIS_REGCLASS_GPR64)
+	    (memory->type != ZYDIS_MEMOP_TYPE_MEM && memory->type != ZYDIS_MEMOP_TYPE_AGEN) ||
+	    (memory->index != ZYDIS_REGISTER_NONE && memory->scale != 8) ||
+	    memory->segment == ZYDIS_REGISTER_FS || memory->segment == ZYDIS_REGISTER_GS)
 		return false;
-	*base = *register_value(trace, operand->mem.base);
+	*place = (struct place){ VALUE_ZERO, memory->disp.value,
+				 memory->index != ZYDIS_REGISTER_NONE };
+	if (memory->base == ZYDIS_REGISTER_RIP) {
+		place->displacement += (int64_t)insn_end(insn);
+	} else if (memory->base != ZYDIS_REGISTER_NONE) {
+		if (ZydisRegisterGetClass(memory->base) != ZYDIS_REGCLASS_GPR64)
+			return false;
+		place->base = *register_value(trace, memory->base);
+		if (trace->values[place->base].kind == VALUE_ADDRESS) {
+			place->displacement += trace->values[place->base].displacement;
+			place->base = VALUE_ZERO;
+		}
+	}
 	return true;
 }
 
 /* The value that a 64-bit (or, for counts, 32-bit) operand reads; false if it is none that can be
  * named. */
-static bool operand_value(struct value_trace *trace, const ZydisDecodedOperand *operand,
-			  uint32_t *value)
+static bool operand_value(struct value_trace *trace, const struct insn *insn,
+			  const ZydisDecodedOperand *operand, uint32_t *value)
 {
-	uint32_t base;
+	struct place place;
 
 	if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER) {
 		const uint32_t *held = register_value(trace, operand->reg.value);
@@ -61,9 +82,10 @@ static bool operand_value(struct value_trace *trace, const ZydisDecodedOperand *
 		*value = *held;
 		return true;
 	}
-	if (operand->size < 32 || !memory_base(trace, operand, &base))
+	if (operand->size < 32 || !operand_place(trace, insn, operand, &place))
 		return false;
-	*value = value_new(trace, VALUE_LOADED, base, operand->mem.disp.value);
+	*value = value_new(trace, place.in_table ? VALUE_ELEMENT : VALUE_LOADED, place.base,
+			   place.displacement);
 	return true;
 }
 
@@ -75,6 +97,23 @@ static bool adds_one(const struct insn *insn, const ZydisDecodedOperand *operand
 	return insn->decoded.mnemonic == ZYDIS_MNEMONIC_INC ||
 	       (insn->decoded.mnemonic == ZYDIS_MNEMONIC_ADD && immediate == 1) ||
 	       (insn->decoded.mnemonic == ZYDIS_MNEMONIC_SUB && immediate == -1);
+}
+
+/* The address that lea, whose second operand is @operand, computes. */
+static bool address_value(struct value_trace *trace, const struct insn *insn,
+			  const ZydisDecodedOperand *operand, uint32_t *value)
+{
+	struct place place;
+
+	if (!operand_place(trace, insn, operand, &place) || place.in_table)
+		return false;
+	if (place.base == VALUE_ZERO)
+		*value = value_new(trace, VALUE_ADDRESS, VALUE_ZERO, place.displacement);
+	else if (place.displacement == 1)
+		*value = value_new(trace, VALUE_PLUS_ONE, place.base, 0);
+	else
+		return false;
+	return true;
 }
 
 /* The value that the instruction leaves in its first operand; false where nothing is known of it.
@@ -90,18 +129,11 @@ static bool result_value(struct value_trace *trace, const struct insn *insn,
 		bool cuts = operands[0].size == 32 &&
 			    operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
 			    operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
-		return !cuts && operand_value(trace, &operands[1], result);
+		return !cuts && operand_value(trace, insn, &operands[1], result);
 	}
-	if (insn->decoded.mnemonic == ZYDIS_MNEMONIC_LEA) {
-		if (operands[1].mem.disp.value != 1 || operands[1].mem.index != ZYDIS_REGISTER_NONE)
-			return false;
-		const uint32_t *held = register_value(trace, operands[1].mem.base);
-		if (!held)
-			return false;
-		*result = value_new(trace, VALUE_PLUS_ONE, *held, 0);
-		return true;
-	}
-	if (!adds_one(insn, operands) || !operand_value(trace, &operands[0], &base))
+	if (insn->decoded.mnemonic == ZYDIS_MNEMONIC_LEA)
+		return address_value(trace, insn, &operands[1], result);
+	if (!adds_one(insn, operands) || !operand_value(trace, insn, &operands[0], &base))
 		return false;
 	*result = value_new(trace, VALUE_PLUS_ONE, base, 0);
 	return true;
@@ -110,16 +142,16 @@ static bool result_value(struct value_trace *trace, const struct insn *insn,
 static void note_store(struct value_trace *trace, const struct insn *insn,
 		       const ZydisDecodedOperand *operands, bool known, uint32_t result)
 {
-	uint32_t base;
+	struct place place;
 
 	if (!known || !(operands[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ||
-	    !memory_base(trace, &operands[0], &base))
+	    !operand_place(trace, insn, &operands[0], &place) || place.in_table)
 		return;
 	trace->store = (struct store){
 		.kind = insn->decoded.mnemonic == ZYDIS_MNEMONIC_MOV ? STORE_VALUE
 								     : STORE_INCREMENT,
-		.base = base,
-		.displacement = operands[0].mem.disp.value,
+		.base = place.base,
+		.displacement = place.displacement,
 		.value = result,
 	};
 }
@@ -132,9 +164,10 @@ static void note_flags(struct value_trace *trace, const struct insn *insn,
 		flags ? flags->modified | flags->set_0 | flags->set_1 | flags->undefined : 0;
 
 	if (insn->decoded.mnemonic == ZYDIS_MNEMONIC_CMP)
-		trace->compared = operands[0].size == 64 &&
-				  operand_value(trace, &operands[0], &trace->compared_values[0]) &&
-				  operand_value(trace, &operands[1], &trace->compared_values[1]);
+		trace->compared =
+			operands[0].size == 64 &&
+			operand_value(trace, insn, &operands[0], &trace->compared_values[0]) &&
+			operand_value(trace, insn, &operands[1], &trace->compared_values[1]);
 	else if (written & ZYDIS_CPUFLAG_ZF)
 		trace->compared = false;
 }

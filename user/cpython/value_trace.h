@@ -13,12 +13,19 @@
 
 #include "elf/insn.h"
 
-enum { VALUE_TRACE_REGISTERS = 16, VALUE_TRACE_VALUES = 512 };
+enum {
+	VALUE_TRACE_REGISTERS = 16,
+	VALUE_TRACE_VALUES = 512,
+	/* Index of the value that is 0: what places known by their address are displaced from. */
+	VALUE_ZERO = 0,
+};
 
 enum value_kind {
 	VALUE_OPAQUE,	/* nothing is known of it */
 	VALUE_LOADED,	/* the word at @displacement from the value @base */
+	VALUE_ELEMENT,	/* one of the words in the table at @displacement from the value @base */
 	VALUE_PLUS_ONE, /* the value @base + 1 */
+	VALUE_ADDRESS,	/* the value @base, which is VALUE_ZERO, + @displacement */
 };
 
 struct value {
