@@ -18,6 +18,14 @@ enum {
 	/* When sums are halved: what a program did long ago says little. */
 	MOST_BIRTHS = 1 << 18,
 	REMEMBERED_LOOKS = 2,
+	/*
+	 * When a focused window of a class arms a site: never, always, or in one of so many turns.
+	 * Most sites are silent ones, of which nobody knows what they serve; arming them costs far
+	 * more than what they mostly tell.
+	 */
+	TURNS = 3,
+	TURN_NEVER = TURNS,
+	TURN_ALWAYS,
 };
 /* Less growth, in all or of a class, says nothing. */
 static const double LEAST_GROWTH = 256 << 10, LEAST_SHARE = 0.1;
@@ -36,34 +44,40 @@ static const double WHOLE_SHARE = 0.4, LEAST_WHOLE_CHANCE = 0.2;
 
 struct focused_class {
 	uint32_t size_class;
-	double chance;
-	double seen; /* part of its births, by what is known */
-	bool *sites; /* by number */
-	uint32_t armed;
+	double worth;  /* see worth() */
+	double chance; /* that a window is of this class */
+	double seen;   /* part of its births, by what is known */
+	uint8_t *turn; /* of each site: when it is armed */
 };
 
 struct focus {
 	uint32_t sites, alignment;
+	int *classes;	  /* of each site, by its code; below 0: unknown */
 	uint32_t *births; /* [site][class] */
 	uint64_t of_class[FOCUS_CLASSES], all;
 	int64_t growth[REMEMBERED_LOOKS][FOCUS_CLASSES];
 	uint32_t looks;
 	/* As of the last draw. */
-	struct focused_class classes[MOST_CLASSES];
+	struct focused_class focused[MOST_CLASSES];
 	uint32_t count;
 	double whole_chance;
+	bool *armed; /* by number of the site */
 };
 
-struct focus *focus_new(uint32_t sites, uint32_t alignment)
+struct focus *focus_new(uint32_t sites, const int *classes, uint32_t alignment)
 {
 	struct focus *focus = g_new0(struct focus, 1);
 
 	focus->sites = sites;
 	focus->alignment = MAX(alignment, 1);
+	focus->classes = g_new(int, sites);
+	for (uint32_t site = 0; site < sites; site++)
+		focus->classes[site] = classes ? classes[site] : -1;
 	focus->births = g_new0(uint32_t, (size_t)sites * FOCUS_CLASSES);
 	focus->whole_chance = 1;
+	focus->armed = g_new0(bool, sites);
 	for (int i = 0; i < MOST_CLASSES; i++)
-		focus->classes[i].sites = g_new0(bool, sites);
+		focus->focused[i].turn = g_new0(uint8_t, sites);
 	return focus;
 }
 
@@ -72,8 +86,10 @@ void focus_free(struct focus *focus)
 	if (!focus)
 		return;
 	for (int i = 0; i < MOST_CLASSES; i++)
-		g_free(focus->classes[i].sites);
+		g_free(focus->focused[i].turn);
+	g_free(focus->armed);
 	g_free(focus->births);
+	g_free(focus->classes);
 	g_free(focus);
 }
 
@@ -133,98 +149,89 @@ static double growth_of(const struct focus *focus, uint32_t size_class)
 	return MAX(least, 0);
 }
 
-/* A site that may be armed in windows on a class. */
+/* A site that may always be armed in windows on a class. */
 struct candidate {
 	uint32_t site;
 	uint64_t births; /* of the class */
-	uint64_t events; /* of all classes */
-	bool unknown;	 /* too few to say what it serves */
+	uint64_t events; /* of all classes, above 0 */
 };
 
-/* Unknown ones come first, which hardly cost anything, then those that serve mostly the class. */
+/* Those that serve mostly the class come first. */
 static int compare_candidates(const void *left, const void *right)
 {
 	const struct candidate *a = left, *b = right;
-	double pure_a = a->unknown ? 2 : (double)a->births / a->events;
-	double pure_b = b->unknown ? 2 : (double)b->births / b->events;
+	double pure_a = (double)a->births / a->events, pure_b = (double)b->births / b->events;
 
 	return pure_a < pure_b ? 1 : pure_a > pure_b ? -1 : 0;
 }
 
-/* The sites that have served the class, and those that nobody knows yet; while little is known of
- * the class, also those that serve several others. */
-static GArray *candidates(const struct focus *focus, uint32_t size_class)
+static bool may_serve(const struct focus *focus, uint32_t site, uint32_t size_class)
 {
-	bool known = focus->of_class[size_class] >= LEAST_OF_CLASS;
+	return focus->classes[site] < 0 || focus->classes[site] == (int)size_class;
+}
+
+/*
+ * The sites that have served the class; while little is known of it, also those that serve several
+ * others. Those of which little is known, and that may serve it, get a turn in @class; @silent: how
+ * many.
+ */
+static GArray *candidates(const struct focus *focus, struct focused_class *class, uint32_t *silent)
+{
+	bool known = focus->of_class[class->size_class] >= LEAST_OF_CLASS;
 	GArray *found = g_array_new(false, false, sizeof(struct candidate));
 
+	*silent = 0;
 	for (uint32_t site = 0; site < focus->sites; site++) {
 		const uint32_t *births = births_at(focus, site);
-		struct candidate candidate = { .site = site, .births = births[size_class] };
+		struct candidate candidate = { .site = site, .births = births[class->size_class] };
 		uint32_t classes = 0;
 
 		for (uint32_t i = 0; i < FOCUS_CLASSES; i++) {
 			candidate.events += births[i];
 			classes += births[i] > 0;
 		}
-		candidate.unknown = candidate.events < KNOWN_SITE;
-		if (candidate.unknown || candidate.births || (!known && classes > 1))
+		class->turn[site] = TURN_NEVER;
+		if (candidate.births || (!known && classes > 1))
 			g_array_append_val(found, candidate);
+		else if (candidate.events < KNOWN_SITE && may_serve(focus, site, class->size_class))
+			class->turn[site] = (*silent)++ % TURNS;
 	}
 	g_array_sort(found, compare_candidates);
 	return found;
 }
 
-static bool is_unknown(const GArray *found, uint32_t i)
-{
-	return g_array_index(found, struct candidate, i).unknown;
-}
-
-/* What windows on a class are worth that arm the first @count of its candidates: the part of the
- * class that they see over the root of what they cost. 0: nothing. */
-static double worth(const struct focus *focus, const struct focused_class *class,
-		    const GArray *found, uint32_t count, double *seen)
-{
-	uint64_t births = 0, events = 0, all = focus->of_class[class->size_class];
-	double cost;
-
-	for (uint32_t i = 0; i < count; i++) {
-		births += g_array_index(found, struct candidate, i).births;
-		events += g_array_index(found, struct candidate, i).events;
-	}
-	*seen = (double)births / MAX(all, 1);
-	/* Little is known: of all of them together it may be the class. */
-	if (all < LEAST_OF_CLASS)
-		*seen = count == found->len;
-	cost = LEAST_COST + ARMING_COST * count / focus->sites +
-	       (births + SKIPPED_COST * (events - births)) / focus->all;
-	return *seen >= LEAST_SEEN ? *seen / sqrt(cost) : 0;
-}
-
 /*
- * Fills @class with the sites that tell most for what they cost: those that serve the class among
- * many others may cost more than they tell, and are left to the windows that see everything. False
- * where there are none. @class->chance is what the windows are worth, not a chance yet.
+ * Finds the sites that tell most for what they cost: those that serve the class among many others
+ * may cost more than they tell, and are left to the windows that see everything. A window's worth
+ * is the part of the class that it sees over the root of what it costs. False where none is worth
+ * it.
  */
 static bool focus_on(const struct focus *focus, struct focused_class *class)
 {
-	g_autoptr(GArray) found = candidates(focus, class->size_class);
+	uint64_t births = 0, events = 0, all = focus->of_class[class->size_class];
+	uint32_t silent, best = 0;
+	g_autoptr(GArray) found = candidates(focus, class, &silent);
 
-	memset(class->sites, 0, focus->sites * sizeof(*class->sites));
-	class->armed = 0;
-	class->chance = LEAST_WORTH;
+	class->worth = LEAST_WORTH;
 	for (uint32_t count = 1; count <= found->len; count++) {
-		double seen, value = worth(focus, class, found, count, &seen);
+		const struct candidate *last = &g_array_index(found, struct candidate, count - 1);
+		double armed = count + (double)silent / TURNS, seen, worth;
 
-		if (value <= class->chance || (count < found->len && is_unknown(found, count)))
+		births += last->births;
+		events += last->events;
+		/* Where little is known: of all of them together it may be the class. */
+		seen = all < LEAST_OF_CLASS ? count == found->len : (double)births / all;
+		worth = seen / sqrt(LEAST_COST + ARMING_COST * armed / focus->sites +
+				    (births + SKIPPED_COST * (events - births)) / focus->all);
+		if (seen < LEAST_SEEN || worth <= class->worth)
 			continue;
-		class->chance = value;
+		class->worth = worth;
 		class->seen = seen;
-		class->armed = count;
+		best = count;
 	}
-	for (uint32_t i = 0; i < class->armed; i++)
-		class->sites[g_array_index(found, struct candidate, i).site] = true;
-	return class->armed;
+	for (uint32_t i = 0; i < best; i++)
+		class->turn[g_array_index(found, struct candidate, i).site] = TURN_ALWAYS;
+	return best;
 }
 
 static uint32_t largest(const double growth[FOCUS_CLASSES])
@@ -250,7 +257,7 @@ static void plan(struct focus *focus)
 	if (focus->all < LEAST_BIRTHS || all < LEAST_GROWTH)
 		return;
 	for (uint32_t i = 0; i < MOST_CLASSES; i++) {
-		struct focused_class *class = &focus->classes[focus->count];
+		struct focused_class *class = &focus->focused[focus->count];
 		uint32_t next = largest(growth);
 		double share = growth[next] / all;
 
@@ -260,7 +267,7 @@ static void plan(struct focus *focus)
 		class->size_class = next;
 		if (!focus_on(focus, class))
 			continue;
-		class->chance *= share;
+		class->chance = class->worth * share;
 		sum += class->chance;
 		left -= share * class->seen;
 		focus->count++;
@@ -270,7 +277,19 @@ static void plan(struct focus *focus)
 	whole = MAX(WHOLE_SHARE, left);
 	focus->whole_chance = MAX(whole / (whole + sum), LEAST_WHOLE_CHANCE);
 	for (uint32_t i = 0; i < focus->count; i++)
-		focus->classes[i].chance *= (1 - focus->whole_chance) / sum;
+		focus->focused[i].chance *= (1 - focus->whole_chance) / sum;
+}
+
+/* Arms for a window on @class what is always armed and what is so in @turn. How many these are. */
+static uint32_t arm(struct focus *focus, const struct focused_class *class, uint8_t turn)
+{
+	uint32_t armed = 0;
+
+	for (uint32_t site = 0; site < focus->sites; site++) {
+		focus->armed[site] = class->turn[site] == TURN_ALWAYS || class->turn[site] == turn;
+		armed += focus->armed[site];
+	}
+	return armed;
 }
 
 void focus_draw(struct focus *focus, double lot, struct focus_view *view)
@@ -278,12 +297,15 @@ void focus_draw(struct focus *focus, double lot, struct focus_view *view)
 	plan(focus);
 	*view = (struct focus_view){ .armed = focus->sites };
 	for (uint32_t i = 0; i < focus->count; i++) {
-		const struct focused_class *class = &focus->classes[i];
+		const struct focused_class *class = &focus->focused[i];
 
 		if (lot < class->chance) {
+			/* The lot is as good for the turn: in here it is at random, too. */
+			uint8_t turn = (uint8_t)MIN(lot / class->chance * TURNS, TURNS - 1);
+
 			view->skipped_classes = ~(1ULL << class->size_class);
-			view->sites = class->sites;
-			view->armed = class->armed;
+			view->armed = arm(focus, class, turn);
+			view->sites = focus->armed;
 			return;
 		}
 		lot -= class->chance;
@@ -296,11 +318,14 @@ double focus_chance(const struct focus *focus, const struct birth *birth)
 	double chance = focus->whole_chance;
 
 	for (uint32_t i = 0; i < focus->count; i++) {
-		const struct focused_class *class = &focus->classes[i];
+		const struct focused_class *class = &focus->focused[i];
 
-		if (class->size_class == size_class && birth->site < focus->sites &&
-		    class->sites[birth->site])
+		if (class->size_class != size_class || birth->site >= focus->sites)
+			continue;
+		if (class->turn[birth->site] == TURN_ALWAYS)
 			chance += class->chance;
+		else if (class->turn[birth->site] < TURNS)
+			chance += class->chance / TURNS;
 	}
 	return chance;
 }

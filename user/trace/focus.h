@@ -3,9 +3,10 @@
  * Which windows of pymalloc's see everything, and which only a size class that grows.
  *
  * What each class has grown by is known from outside (collect/heap_index.h), and which sites serve
- * it from the windows that saw everything. A focused window arms the sites that mostly serve the
- * class, and an event of another one costs no more there than a look at its pool. Mostly few
- * allocations are of the class that leaks, so for the same cost far more of the time is seen.
+ * it from the windows that saw everything and, of some, from their code. A focused window arms the
+ * sites that mostly serve the class, and some of those that nobody knows yet, in turn. An event of
+ * another class costs no more there than a look at its pool. Mostly few allocations are of the
+ * class that leaks, so for the same cost far more of the time is seen.
  *
  * What the next window is to be is drawn by lot with known chances. So a birth counts 1 / (the
  * chance that a window sees such a birth), and estimates stay unbiased (Horvitz and Thompson 1952).
@@ -26,8 +27,12 @@ enum { FOCUS_CLASSES = 64 };
 
 struct focus;
 
-/* @sites: of pymalloc's in the probe plan; @alignment: bytes from one size class to the next. */
-struct focus *focus_new(uint32_t sites, uint32_t alignment);
+/*
+ * @sites: of pymalloc's in the probe plan; @classes: of each the one class that it serves by its
+ * code, below 0 where that is not known, or NULL; copied. A hint: what is wrong there is not seen
+ * by focused windows, and biases nothing. @alignment: bytes from one size class to the next.
+ */
+struct focus *focus_new(uint32_t sites, const int *classes, uint32_t alignment);
 void focus_free(struct focus *focus);
 
 /* Which sites serve which classes: the births of a window that saw everything. Those of sites or

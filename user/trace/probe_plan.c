@@ -226,6 +226,7 @@ static bool plan_pymalloc(struct probe_plan *plan, const struct interpreter *int
 		g_array_append_val(probes, probe);
 	}
 	plan->sites[FAMILY_PYMALLOC] = probes->len;
+	plan->classes = allocation_site_classes(sites);
 	add_group(plan, FAMILY_PYMALLOC, PROGRAM_PYMALLOC, false, interpreter->path, probes);
 	return true;
 }
@@ -293,6 +294,7 @@ struct probe_plan *probe_plan_copy(const struct probe_plan *plan, pid_t from, pi
 	g_autofree char *prefix = g_strdup_printf("/proc/%d/", from);
 
 	copy->unseen_mmap = g_strdup(plan->unseen_mmap);
+	copy->classes = plan->classes ? g_array_ref(plan->classes) : NULL;
 	copy->groups = g_ptr_array_new_with_free_func(probe_group_free);
 	for (guint i = 0; i < plan->groups->len; i++) {
 		const struct probe_group *group = plan->groups->pdata[i];
@@ -312,6 +314,7 @@ void probe_plan_free(struct probe_plan *plan)
 	if (!plan)
 		return;
 	g_ptr_array_unref(plan->groups);
+	g_clear_pointer(&plan->classes, g_array_unref);
 	g_free(plan->unseen_mmap);
 	g_free(plan);
 }

@@ -38,6 +38,8 @@ struct probe_plan {
 				 probed (tcmalloc); or NULL */
 	uint32_t slow_probes; /* on instructions that the kernel does not emulate */
 	uint32_t sites[FAMILY_COUNT];
+	GArray *classes; /* of int: what pymalloc's sites serve, allocation_site_classes(); or NULL
+			  */
 };
 
 /*

@@ -43,6 +43,11 @@ static uint64_t cpu_ns(const struct window *window)
 	return clock_getcpuclockid(record(window)->tgid, &clock) ? 0 : clock_ns(clock);
 }
 
+static const int *site_classes(const struct probe_plan *plan)
+{
+	return plan->classes ? (const int *)plan->classes->data : NULL;
+}
+
 void window_init(struct window *window, struct windows *common, enum family family)
 {
 	window->common = common;
@@ -51,6 +56,7 @@ void window_init(struct window *window, struct windows *common, enum family fami
 	window->own_ns = traced_plan(common->traced)->sites[family] * OWN_SITE_NS;
 	if (family == FAMILY_PYMALLOC && window->own_ns > 0)
 		window->focus = focus_new(traced_plan(common->traced)->sites[family],
+					  site_classes(traced_plan(common->traced)),
 					  record(window)->layout.pool_alignment);
 	window->seen.always = traced_plan(common->traced)->sites[family];
 	window->seen.own_share = 1;
