@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "proc/running.h"
+#include "trace/own_function.h"
 #include "trace/uprobe_link.h"
 
 enum { MAX_PROBES = 1024, MAX_PATH = 4096, MAX_MESSAGE = 400, SLOT_STACK_BYTES = 128 << 10 };
@@ -66,6 +67,7 @@ struct served_slot {
 	struct slots *slots;
 	int socket;
 	pid_t pid;	   /* whose link it holds */
+	bool writes;	   /* breakpoints into that process */
 	cpu_set_t allowed; /* where whoever started pyleak lets it run */
 };
 
@@ -148,9 +150,12 @@ static void *serve_slot(void *data)
 	while ((request = receive_request(slot->socket))) {
 		struct reply reply = { 0 };
 
-		if (request->operation == CREATE_LINK)
+		if (request->operation == CREATE_LINK) {
 			slot->pid = request->pid;
-		run_beside(slot);
+			slot->writes = strcmp(request->path, OWN_FUNCTION_PATH) != 0;
+		}
+		if (slot->writes)
+			run_beside(slot);
 		if (request->operation == CLOSE_LINK)
 			close_link(&link);
 		else
