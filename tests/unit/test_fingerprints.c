@@ -368,6 +368,43 @@ static void what_leads_to_no_type_is_no_object(void **state)
 	target_free(target);
 }
 
+/* A memory that counts how often it is read. */
+struct counted_memory {
+	struct memory base;
+	const struct memory *memory;
+	unsigned int reads;
+};
+
+static bool read_counted(const struct memory *memory, uint64_t address, void *buffer, size_t length)
+{
+	struct counted_memory *counted = (struct counted_memory *)memory;
+
+	counted->reads++;
+	return memory_read(counted->memory, address, buffer, length);
+}
+
+/* The links before each object differ: to read where they lead would cost more than all else. */
+static void links_of_an_object_of_a_known_type_are_not_followed(void **state)
+{
+	struct fake *target = target_new();
+	struct counted_memory counted = { { .read = read_counted }, &target->memory.base, 0 };
+	struct birth birth;
+
+	(void)state;
+	*word(target, 3) = type_new(target, 30, type_new(target, 25, 0, 0), 0);
+	*word(target, 1) = START;
+	birth = birth_of(target, 64);
+	assert_true(fingerprints_is_as_born(target->fingerprints, &counted.base, &birth));
+	assert_true(counted.reads > 1);
+	for (uint64_t link = START + 8; link < START + 80; link += 8) {
+		counted.reads = 0;
+		*word(target, 1) = link;
+		assert_true(fingerprints_is_as_born(target->fingerprints, &counted.base, &birth));
+		assert_int_equal(counted.reads, 1);
+	}
+	target_free(target);
+}
+
 static void what_there_is_no_room_for_is_counted(void **state)
 {
 	struct fake *target = target_new();
@@ -400,6 +437,7 @@ int main(void)
 		cmocka_unit_test(an_object_keeps_the_type_that_it_was_born_with),
 		cmocka_unit_test(a_str_does_not_change),
 		cmocka_unit_test(what_leads_to_no_type_is_no_object),
+		cmocka_unit_test(links_of_an_object_of_a_known_type_are_not_followed),
 		cmocka_unit_test(an_object_that_nobody_touched_is_the_same),
 		cmocka_unit_test(an_object_of_another_type_is_another),
 		cmocka_unit_test(small_blocks_are_read_no_further_than_they_go),

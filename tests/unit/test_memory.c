@@ -257,6 +257,30 @@ static void pieces_are_read_past_bad_ones(void **state)
 	munmap(page, PAGE);
 }
 
+static void what_was_read_before_is_not_read_again(void **state)
+{
+	static const uint8_t now[16] = { 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2 };
+	static const uint8_t before[8] = { 3, 3, 3, 3, 3, 3, 3, 3 };
+	struct image_memory rest;
+	struct piece_memory memory;
+	uint64_t value;
+
+	(void)state;
+	image_memory_init(&rest, 0x1000, now, sizeof(now));
+	piece_memory_init(&memory, &rest.base, 0x1004, before, sizeof(before));
+	assert_true(memory_read_u64(&memory.base, 0x1004, &value));
+	assert_int_equal(value, 0x0303030303030303);
+	/* What is not all in the piece is of one moment, too. */
+	assert_true(memory_read_u64(&memory.base, 0x1005, &value));
+	assert_int_equal(value, 0x0202020202010101);
+	assert_true(memory_read_u64(&memory.base, 0x1000, &value));
+	assert_int_equal(value, 0x0101010101010101);
+	assert_false(memory_read_u64(&memory.base, 0x100c, &value));
+	piece_memory_init(&memory, &rest.base, 0x1004, before, 0);
+	assert_true(memory_read_u64(&memory.base, 0x1004, &value));
+	assert_int_equal(value, 0x0202020201010101);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +296,7 @@ int main(void)
 		cmocka_unit_test(an_image_is_read_in_pieces_too),
 		cmocka_unit_test(what_is_populated_may_not_be_known),
 		cmocka_unit_test(pieces_are_read_past_bad_ones),
+		cmocka_unit_test(what_was_read_before_is_not_read_again),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

@@ -47,7 +47,7 @@ struct fingerprints {
 	GHashTable *blocks; /* by address */
 	uint32_t most;	    /* of them */
 	uint64_t refused;
-	GHashTable *types; /* address to enum type_kind */
+	GHashTable *types; /* address to enum type_kind, of what is a type */
 };
 
 struct fingerprints *fingerprints_new(uint32_t most)
@@ -93,49 +93,67 @@ static enum type_kind read_type_kind(const struct memory *memory, uint64_t addre
 	return flags & TYPE_SEALED_SUBCLASSES ? TYPE_SEALED : TYPE_ANY;
 }
 
+/* TYPE_NONE also of what has not been looked at. */
+static enum type_kind known_kind(struct fingerprints *fingerprints, uint64_t address)
+{
+	void *known;
+
+	g_mutex_lock(&fingerprints->mutex);
+	known = g_hash_table_lookup(fingerprints->types, GSIZE_TO_POINTER(address));
+	g_mutex_unlock(&fingerprints->mutex);
+	return GPOINTER_TO_INT(known);
+}
+
 static enum type_kind type_kind(struct fingerprints *fingerprints, const struct memory *memory,
 				uint64_t address)
 {
-	void *key = GSIZE_TO_POINTER(address), *known;
-	enum type_kind kind;
+	enum type_kind kind = read_type_kind(memory, address);
 
-	g_mutex_lock(&fingerprints->mutex);
-	if (g_hash_table_lookup_extended(fingerprints->types, key, NULL, &known)) {
-		g_mutex_unlock(&fingerprints->mutex);
-		return GPOINTER_TO_INT(known);
-	}
-	g_mutex_unlock(&fingerprints->mutex);
-	kind = read_type_kind(memory, address);
+	if (kind == TYPE_NONE)
+		return kind;
 	g_mutex_lock(&fingerprints->mutex);
 	if (g_hash_table_size(fingerprints->types) >= MAX_TYPES)
 		g_hash_table_remove_all(fingerprints->types);
-	g_hash_table_insert(fingerprints->types, key, GINT_TO_POINTER(kind));
+	g_hash_table_insert(fingerprints->types, GSIZE_TO_POINTER(address), GINT_TO_POINTER(kind));
 	g_mutex_unlock(&fingerprints->mutex);
 	return kind;
+}
+
+/*
+ * Which of an object's words is its type, and what kind of one; -1: none is. Links of the garbage
+ * collector stand before the type, and to read where each of them leads would cost the most: types
+ * that are known are looked for first.
+ */
+static int find_type(struct fingerprints *fingerprints, const struct memory *memory,
+		     const uint64_t *words, int count, enum type_kind *kind)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(TYPE_WORDS) && TYPE_WORDS[i] < count; i++)
+		if ((*kind = known_kind(fingerprints, words[TYPE_WORDS[i]])) != TYPE_NONE)
+			return TYPE_WORDS[i];
+	for (size_t i = 0; i < G_N_ELEMENTS(TYPE_WORDS) && TYPE_WORDS[i] < count; i++)
+		if ((*kind = type_kind(fingerprints, memory, words[TYPE_WORDS[i]])) != TYPE_NONE)
+			return TYPE_WORDS[i];
+	return -1;
 }
 
 bool fingerprints_is_as_born(struct fingerprints *fingerprints, const struct memory *memory,
 			     const struct birth *birth)
 {
 	uint64_t now[PYLEAK_BIRTH_WORDS] = { 0 };
-	uint32_t words = MIN(birth->content, sizeof(now)) / 8, equal = 0;
+	int words = MIN(birth->content, sizeof(now)) / 8, equal = 0, type;
+	enum type_kind kind;
 
 	if (!words || !memory_read(memory, PYLEAK_KEY_ADDRESS(birth->key), now, words * 8))
 		return false;
-	for (size_t i = 0; i < G_N_ELEMENTS(TYPE_WORDS) && TYPE_WORDS[i] < (int)words; i++) {
-		uint32_t type = TYPE_WORDS[i];
-		enum type_kind kind = type_kind(fingerprints, memory, now[type]);
-
-		if (kind == TYPE_NONE)
-			continue;
-		if (now[type] != birth->words[type])
-			return false;
-		for (uint32_t word = type + 1; word < words; word++)
-			equal += now[word] == birth->words[word];
-		return kind != TYPE_SEALED || equal >= MOSTLY * (words - type - 1);
-	}
+	type = find_type(fingerprints, memory, now, words, &kind);
 	/* No object: what it will hold may have come later. */
-	return true;
+	if (type < 0)
+		return true;
+	if (now[type] != birth->words[type])
+		return false;
+	for (int word = type + 1; word < words; word++)
+		equal += now[word] == birth->words[word];
+	return kind != TYPE_SEALED || equal >= MOSTLY * (words - type - 1);
 }
 
 static bool is_in_use(const struct memory *memory, const struct fingerprint_subject *subject,

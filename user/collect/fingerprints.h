@@ -20,6 +20,10 @@ struct fingerprints;
 struct fingerprints *fingerprints_new(uint32_t most);
 void fingerprints_free(struct fingerprints *fingerprints);
 
+/* What is read of a block: from so many bytes before it, its chunk's size in glibc, so many in all.
+ */
+enum { FINGERPRINT_BEFORE = 8, FINGERPRINT_BYTES = 72 };
+
 struct fingerprint_subject {
 	enum family family;
 	bool is_glibc; /* malloc: glibc's, whose chunk headers can be read */

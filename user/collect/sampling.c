@@ -13,10 +13,6 @@ static const uint64_t SURVIVOR_AGE_NS = 300000000;
  * and several windows have seen whether its place was handed out again. (tests/bench/accuracy.py)
  */
 static const uint64_t YOUNG_NS = 5000000000;
-/* Blocks of a burst that are looked at: each costs a system call, and the process goes on
- * meanwhile. */
-enum { MAX_CANDIDATES = PYLEAK_BIRTHS };
-
 struct sampling {
 	struct governor *governor;
 	const struct memory *memory;
@@ -56,33 +52,61 @@ void sampling_free(struct sampling *sampling)
 	g_free(sampling);
 }
 
+/* The births of @burst that may be survivors, an array of const struct birth *: a place that was
+ * handed out again counts only with its last block. */
+static GPtrArray *last_births(const struct ended_burst *burst)
+{
+	g_autoptr(GHashTable) last = g_hash_table_new(g_int64_hash, g_int64_equal);
+	GPtrArray *births = g_ptr_array_sized_new(burst->kept);
+
+	for (uint32_t i = 0; i < burst->count; i++)
+		g_hash_table_insert(last, (void *)&burst->births[i].key, (void *)&burst->births[i]);
+	for (uint32_t i = 0; i < burst->kept; i++)
+		if (g_hash_table_lookup(last, &burst->births[i].key) == &burst->births[i])
+			g_ptr_array_add(births, (void *)&burst->births[i]);
+	return births;
+}
+
+static void take_birth(struct sampling *sampling, const struct ended_burst *burst,
+		       const struct birth *birth, const struct memory *memory)
+{
+	struct fingerprint_subject subject = {
+		.family = burst->family,
+		.is_glibc = sampling->is_glibc,
+		.address = PYLEAK_KEY_ADDRESS(birth->key),
+		.tag = birth->tag,
+		.size = birth->size,
+	};
+
+	if (burst->family != FAMILY_PYMALLOC ||
+	    fingerprints_is_as_born(sampling->fingerprints, memory, birth))
+		fingerprints_take(sampling->fingerprints, memory, &subject,
+				  burst_expected_ns(burst, birth));
+}
+
+/* The process goes on meanwhile, so all blocks are read in one go. */
 void sampling_burst_ended(void *context, const struct ended_burst *burst)
 {
 	struct sampling *sampling = context;
-	GHashTable *last = g_hash_table_new(g_int64_hash, g_int64_equal);
-	uint32_t taken = 0;
+	g_autoptr(GPtrArray) births = last_births(burst);
+	g_autofree uint64_t *starts = g_new(uint64_t, births->len + 1);
+	g_autofree uint8_t *bytes = g_malloc((births->len + 1) * FINGERPRINT_BYTES);
+	g_autofree bool *read = g_new(bool, births->len + 1);
 
-	/* A place that was handed out again counts only with its last block. */
-	for (uint32_t i = 0; i < burst->count; i++)
-		g_hash_table_insert(last, (void *)&burst->births[i].key, (void *)&burst->births[i]);
-	for (uint32_t i = 0; i < burst->kept && taken < MAX_CANDIDATES; i++) {
-		const struct birth *birth = &burst->births[i];
-		struct fingerprint_subject subject = {
-			.family = burst->family,
-			.is_glibc = sampling->is_glibc,
-			.address = PYLEAK_KEY_ADDRESS(birth->key),
-			.tag = birth->tag,
-			.size = birth->size,
-		};
+	for (guint i = 0; i < births->len; i++) {
+		const struct birth *birth = births->pdata[i];
 
-		if (g_hash_table_lookup(last, &birth->key) == birth &&
-		    (burst->family != FAMILY_PYMALLOC ||
-		     fingerprints_is_as_born(sampling->fingerprints, sampling->memory, birth)) &&
-		    fingerprints_take(sampling->fingerprints, sampling->memory, &subject,
-				      burst_expected_ns(burst, birth)))
-			taken++;
+		starts[i] = PYLEAK_KEY_ADDRESS(birth->key) - FINGERPRINT_BEFORE;
 	}
-	g_hash_table_unref(last);
+	memory_read_any(sampling->memory, starts, births->len, bytes, FINGERPRINT_BYTES, read);
+	for (guint i = 0; i < births->len; i++) {
+		struct piece_memory block;
+
+		/* What ends before so many bytes is read by itself. */
+		piece_memory_init(&block, sampling->memory, starts[i],
+				  bytes + i * FINGERPRINT_BYTES, read[i] ? FINGERPRINT_BYTES : 0);
+		take_birth(sampling, burst, births->pdata[i], &block.base);
+	}
 }
 
 void sampling_begin(struct sampling *sampling, uint64_t now_ns)

@@ -86,6 +86,22 @@ void image_memory_init(struct image_memory *memory, uint64_t start, const void *
 	memory->length = length;
 }
 
+static bool piece_read(const struct memory *memory, uint64_t address, void *buffer, size_t length)
+{
+	const struct piece_memory *piece = (const struct piece_memory *)memory;
+
+	return image_read(&piece->piece.base, address, buffer, length) ||
+	       memory_read(piece->rest, address, buffer, length);
+}
+
+void piece_memory_init(struct piece_memory *memory, const struct memory *rest, uint64_t start,
+		       const void *bytes, size_t length)
+{
+	memory->base = (struct memory){ .read = piece_read };
+	memory->rest = rest;
+	image_memory_init(&memory->piece, start, bytes, length);
+}
+
 bool memory_read(const struct memory *memory, uint64_t address, void *buffer, size_t length)
 {
 	if (length == 0)

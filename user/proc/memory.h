@@ -51,6 +51,16 @@ struct image_memory {
 void image_memory_init(struct image_memory *memory, uint64_t start, const void *bytes,
 		       size_t length);
 
+/* Another memory, of which a piece has been read before: @bytes of it at @start. All is borrowed.
+ */
+struct piece_memory {
+	struct memory base;
+	const struct memory *rest;
+	struct image_memory piece;
+};
+void piece_memory_init(struct piece_memory *memory, const struct memory *rest, uint64_t start,
+		       const void *bytes, size_t length);
+
 bool memory_read(const struct memory *memory, uint64_t address, void *buffer, size_t length);
 bool memory_read_u32(const struct memory *memory, uint64_t address, uint32_t *value);
 bool memory_read_u64(const struct memory *memory, uint64_t address, uint64_t *value);
