@@ -46,6 +46,19 @@ static bool see(const struct pool *pool, void *context)
 	return ++seen->pools != seen->stop_after;
 }
 
+/* Blocks of @size bytes; there are no others. */
+static uint64_t count_blocks(const struct memory *memory, const struct maps *maps,
+			     const struct pool_geometry *geometry, uint32_t size)
+{
+	uint64_t blocks[POOL_MAX_CLASSES], all = 0;
+
+	assert_true(pools_count_blocks(memory, maps, geometry, blocks));
+	for (uint32_t i = 0; i < POOL_MAX_CLASSES; i++)
+		all += blocks[i];
+	assert_int_equal(all, blocks[size / geometry->alignment - 1]);
+	return all;
+}
+
 enum { HEAP_POOLS = 300, HEAP_SIZE = HEAP_POOLS * WIDE };
 
 /* Three hundred pools of ten live blocks each; every tenth is free again. */
@@ -93,6 +106,7 @@ static void a_walk_finds_every_pool_in_use(void **state)
 	assert_int_equal(seen.pools, HEAP_POOLS * 9 / 10);
 	assert_int_equal(seen.live, HEAP_POOLS * 9);
 	assert_in_range(memory.reads, 1, 30); /* large pieces */
+	assert_int_equal(count_blocks(&memory.base, &maps, &wide, 64), HEAP_POOLS * 9);
 }
 
 static void a_walk_goes_around_what_cannot_be_read(void **state)
@@ -114,6 +128,9 @@ static void a_walk_goes_around_what_cannot_be_read(void **state)
 		holed_memory_init(&memory, heap, start, start + 4 * WIDE);
 		assert_int_equal(pools_walk(&memory.base, &maps, &wide, see, &seen),
 				 HEAP_POOLS * 9 / 10 - missing);
+		/* The first one's header is enough. */
+		assert_int_equal(count_blocks(&memory.base, &maps, &wide, 64),
+				 HEAP_POOLS * 9 - (missing - (first % 10 != 9)) * 10);
 	}
 }
 
@@ -130,6 +147,10 @@ static void a_walk_finds_pools_behind_other_memory(void **state)
 	memset(heap + 150 * WIDE, 0, 100 * WIDE); /* untouched memory between them */
 	holed_memory_init(&memory, heap, 0, 0);
 	assert_int_equal(pools_walk(&memory.base, &maps, &wide, see, &seen), 90);
+	assert_int_equal(count_blocks(&memory.base, &maps, &wide, 64), 900);
+	/* More blocks than a pool has room for: it is none. */
+	put64(heap, 120 * WIDE, WIDE / 64);
+	assert_int_equal(count_blocks(&memory.base, &maps, &wide, 64), 890);
 }
 
 static void a_walk_ends_when_told(void **state)
@@ -153,10 +174,12 @@ static void a_walk_that_reads_nothing_says_so(void **state)
 	struct mapping mappings[] = { heap_mapping() };
 	struct maps maps = { mappings, 1 };
 	struct holed_memory memory;
+	uint64_t blocks[POOL_MAX_CLASSES];
 	struct seen seen = { 0 };
 
 	holed_memory_init(&memory, heap, 0, UINT64_MAX);
 	assert_int_equal(pools_walk(&memory.base, &maps, &wide, see, &seen), -1);
+	assert_false(pools_count_blocks(&memory.base, &maps, &wide, blocks));
 	mappings[0].flags = MAPPING_READ;
 	holed_memory_init(&memory, heap, 0, 0);
 	assert_int_equal(pools_walk(&memory.base, &maps, &wide, see, &seen), -1);
@@ -236,6 +259,7 @@ static int64_t walk_child(pid_t pid, const struct test_python *python, struct se
 	bool large = python->major == 3 && python->minor >= 10;
 	struct pool_geometry geometry = { large ? WIDE : NARROW, 16 };
 	g_autoptr(GError) error = NULL;
+	uint64_t blocks[POOL_MAX_CLASSES], counted = 0;
 	struct process_memory memory;
 	int64_t pools;
 
@@ -247,6 +271,11 @@ static int64_t walk_child(pid_t pid, const struct test_python *python, struct se
 		geometry.alignment = 8;
 		pools = pools_walk(&memory.base, maps, &geometry, see, seen);
 	}
+	assert_true(pools_count_blocks(&memory.base, maps, &geometry, blocks));
+	for (uint32_t i = 0; i < POOL_MAX_CLASSES; i++)
+		counted += blocks[i];
+	/* It waits: but for pools that the walk could not make sense of they are the same. */
+	assert_in_range(counted, seen->live, seen->live + seen->live / 1000);
 	maps_free(maps);
 	return pools;
 }

@@ -167,44 +167,42 @@ uint64_t heap_index_pool_bytes(const struct heap_index *index)
 	return index->totals.pools_in_use * index->geometry.pool_size;
 }
 
-/* From the baseline to @now. */
-static void class_growth(const struct heap_index *index, const struct level_counts *now,
+static uint64_t of_class(const struct level_counts *counts, uint32_t size_class)
+{
+	uint64_t blocks = 0;
+
+	for (uint32_t level = 0; level <= POOL_MAX_LEVEL; level++)
+		blocks += counts->blocks[level][size_class];
+	return blocks;
+}
+
+/* From the baseline to @now, so many blocks of each class. */
+static void class_growth(const struct heap_index *index, const uint64_t now[POOL_MAX_CLASSES],
 			 int64_t bytes[POOL_MAX_CLASSES])
 {
-	memset(bytes, 0, POOL_MAX_CLASSES * sizeof(*bytes));
-	for (uint32_t level = 0; index->baseline && level <= POOL_MAX_LEVEL; level++)
-		for (uint32_t i = 0; i < POOL_MAX_CLASSES; i++)
-			bytes[i] += (int64_t)(now->blocks[level][i] -
-					      index->baseline->blocks[level][i]) *
-				    (i + 1) * index->geometry.alignment;
+	for (uint32_t i = 0; i < POOL_MAX_CLASSES; i++)
+		bytes[i] = index->baseline ? (int64_t)(now[i] - of_class(index->baseline, i)) *
+						     (i + 1) * index->geometry.alignment
+					   : 0;
 }
 
 void heap_index_class_growth(const struct heap_index *index, int64_t bytes[POOL_MAX_CLASSES])
 {
-	class_growth(index, &index->now, bytes);
-}
+	uint64_t now[POOL_MAX_CLASSES];
 
-struct class_count {
-	struct level_counts counts;
-	const struct pool_geometry *geometry;
-};
-
-static bool count_pool_now(const struct pool *pool, void *context)
-{
-	struct class_count *count = context;
-
-	count_by_level(&count->counts, pool, count->geometry);
-	return true;
+	for (uint32_t i = 0; i < POOL_MAX_CLASSES; i++)
+		now[i] = of_class(&index->now, i);
+	class_growth(index, now, bytes);
 }
 
 bool heap_index_class_growth_now(const struct heap_index *index, const struct memory *memory,
 				 const struct maps *maps, int64_t bytes[POOL_MAX_CLASSES])
 {
-	struct class_count count = { .geometry = &index->geometry };
+	uint64_t now[POOL_MAX_CLASSES];
 
-	if (pools_walk(memory, maps, &index->geometry, count_pool_now, &count) < 0)
+	if (!pools_count_blocks(memory, maps, &index->geometry, now))
 		return false;
-	class_growth(index, &count.counts, bytes);
+	class_growth(index, now, bytes);
 	return true;
 }
 

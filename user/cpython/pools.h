@@ -68,6 +68,13 @@ int64_t pools_walk_totals(const struct memory *memory, const struct maps *maps,
 			  const struct pool_geometry *geometry, pool_visit visit, void *context,
 			  struct pools_totals *totals);
 
+/*
+ * How many blocks of each size class, (i + 1) x alignment bytes large, are handed out, by the
+ * headers of the pools alone, which costs far less than a walk. False when nothing could be read.
+ */
+bool pools_count_blocks(const struct memory *memory, const struct maps *maps,
+			const struct pool_geometry *geometry, uint64_t blocks[POOL_MAX_CLASSES]);
+
 /* Reads one pool. POOL_BUSY: there is one, but its free list moved at each of several attempts. */
 enum pool_reading { POOL_NOT_THERE, POOL_BUSY, POOL_READ };
 enum pool_reading pool_read(const struct memory *memory, const struct pool_geometry *geometry,

@@ -5,16 +5,18 @@
 #include "cpython/pools.h"
 
 enum {
-	/* Bytes read at once; larger gained nothing and smaller cost system calls (1.6 million
+	/* Bytes looked at at once; larger gained nothing and smaller cost system calls (1.6 million
 	   blocks). */
 	PIECE_SIZE = 1 << 20,
 	/* Where the first pool of an arena is found: it may be the only one. */
 	MIN_PIECE_SIZE = 1 << 16,
-	/* Headers read at once while looking for an arena: more gained nothing. */
+	/* Headers read at once: more gained nothing. As many as a piece may have. */
 	MAX_HEADERS = 256,
 	/* ARENA_SIZE over POOL_SIZE: 256 KiB over 4 KiB up to 3.9, 1 MiB over 16 KiB from 3.10. */
 	POOLS_PER_ARENA = 64,
 };
+
+G_STATIC_ASSERT(PIECE_SIZE / 4096 <= MAX_HEADERS); /* the smallest pools */
 
 /* A walk over the pools of a process. */
 struct walk {
@@ -22,7 +24,8 @@ struct walk {
 	const struct pool_geometry *geometry;
 	pool_visit visit;
 	void *context;
-	uint8_t *piece; /* PIECE_SIZE bytes */
+	uint64_t *blocks; /* by class, of headers alone; NULL: pools are read whole */
+	uint8_t *piece;	  /* PIECE_SIZE bytes */
 	struct pools_totals totals;
 	GHashTable *arenas; /* address of the lowest pool seen, by index */
 	bool something_read;
@@ -77,6 +80,38 @@ static bool walk_piece(struct walk *walk, uint64_t address, uint64_t length)
 		walk->stopped = !walk->visit(&pool, walk->context);
 	}
 	return carved;
+}
+
+/* Counts the blocks of the pools in @length bytes at @address; as look_at_piece(). */
+static bool count_piece(struct walk *walk, uint64_t address, uint64_t length, bool *carved)
+{
+	struct pool_header headers[MAX_HEADERS];
+	uint64_t addresses[MAX_HEADERS] = { 0 }, pool_size = walk->geometry->pool_size;
+	uint32_t count = length / pool_size;
+	struct pool_shape shape;
+
+	for (uint32_t i = 0; i < count; i++)
+		addresses[i] = address + i * pool_size;
+	if (memory_read_each(walk->memory, addresses, count, headers, sizeof(*headers)) < count)
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		*carved = pool_header_shape(walk->geometry, &headers[i], &shape);
+		if (*carved && headers[i].count <= shape.capacity)
+			walk->blocks[headers[i].szidx] += headers[i].count;
+	}
+	return true;
+}
+
+/* Looks at the pools in @length bytes at @address. False where these cannot be read. @carved:
+ * whether the last one was ever a pool. */
+static bool look_at_piece(struct walk *walk, uint64_t address, uint64_t length, bool *carved)
+{
+	if (walk->blocks)
+		return count_piece(walk, address, length, carved);
+	if (!memory_read(walk->memory, address, walk->piece, length))
+		return false;
+	*carved = walk_piece(walk, address, length);
+	return true;
 }
 
 /* The first address from @address up to @end where a pool begins or once began, or @end. */
@@ -164,8 +199,7 @@ static void walk_range(struct walk *walk, uint64_t start, uint64_t end)
 			continue;
 		}
 		length = MIN(length, end - address);
-		if (memory_read(walk->memory, address, walk->piece, length)) {
-			whole = walk_piece(walk, address, length);
+		if (look_at_piece(walk, address, length, &whole)) {
 			address += length;
 			length = PIECE_SIZE;
 		} else if (length > pool_size) {
@@ -243,6 +277,19 @@ int64_t pools_walk_totals(const struct memory *memory, const struct maps *maps,
 	walk_spans(&walk, spans);
 	*totals = walk.totals;
 	return walk.something_read ? (int64_t)walk.totals.pools_in_use : -1;
+}
+
+bool pools_count_blocks(const struct memory *memory, const struct maps *maps,
+			const struct pool_geometry *geometry, uint64_t blocks[POOL_MAX_CLASSES])
+{
+	memset(blocks, 0, POOL_MAX_CLASSES * sizeof(*blocks));
+	if (!pool_geometry_is_sane(geometry))
+		return false;
+	g_autoptr(GArray) spans = heap_spans(maps);
+	struct walk walk = { .memory = memory, .geometry = geometry, .blocks = blocks };
+
+	walk_spans(&walk, spans);
+	return walk.something_read;
 }
 
 int64_t pools_walk(const struct memory *memory, const struct maps *maps,
