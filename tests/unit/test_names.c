@@ -183,6 +183,29 @@ static void a_stack_without_frames_is_known(void **state)
 	assert_int_equal(names_stack(heap->names, 7)->count, 0);
 }
 
+/* Of a context a few native paths are sent: most say nothing that is not known. */
+static void a_stack_that_comes_again_is_named_once(void **state)
+{
+	struct heap *heap = *state;
+	const struct raw_frame frames[] = {
+		frame_of(heap, make_code(heap, "/srv/app.py", "handle", 8)),
+		frame_of(heap, make_code(heap, "/srv/other.py", "other", 9)),
+	};
+	struct context_event event = { .context = 1, .count = 1, .again = 1 };
+	const struct stack *stack;
+
+	/* The first time it did not arrive. */
+	names_add(heap->names, &event, &frames[0]);
+	assert_frame(heap, 1, 0, "/srv/app.py", "handle", 8);
+	stack = names_stack(heap->names, 1);
+	names_add(heap->names, &event, &frames[1]);
+	assert_ptr_equal(names_stack(heap->names, 1), stack);
+	/* The kernel side has begun anew. */
+	event.again = 0;
+	names_add(heap->names, &event, &frames[1]);
+	assert_frame(heap, 1, 0, "/srv/other.py", "other", 9);
+}
+
 /* 3.12's Py_Main and such: a frame with a code object of its own (Python/pylifecycle.c). */
 static void the_boundary_to_c_is_not_shown(void **state)
 {
@@ -303,6 +326,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(stacks_are_named_leaf_first),
 		TEST(a_stack_without_frames_is_known),
+		TEST(a_stack_that_comes_again_is_named_once),
 		TEST(the_boundary_to_c_is_not_shown),
 		TEST(relative_files_are_absolute_where_they_are_there),
 		TEST(a_dead_code_object_is_named_by_its_strings),

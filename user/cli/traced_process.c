@@ -21,7 +21,7 @@
 static const double REFRESH_SECONDS = 0.5;
 /* So long after attach a process that was named is looked at for what grows: windows go on from
  * that, and the looks at all of its blocks are rare. */
-static const double GROWTH_LOOKS_SECONDS[] = { 2, 4 };
+static const double GROWTH_LOOKS_SECONDS[] = { 1, 2, 3, 4.5, 7 };
 
 struct traced_process {
 	struct process *process;

@@ -272,19 +272,36 @@ static void merge_native(struct names *names, const struct context_event *event,
 	missed->native_no_unwind = end == UNWIND_NO_RULES;
 }
 
+/* One path has to stand for all of a context: one that leaves the interpreter says more. Whether
+ * this one says no more than @known, as far as can be told without naming it. */
+static bool says_no_more(struct names *names, const struct context_event *event,
+			 const struct stack *known)
+{
+	if (!names->native || !event->native_end || known->native == NATIVE_PART_FOREIGN)
+		return true;
+	return known->native == NATIVE_PART_INTERPRETER &&
+	       !native_leaves_interpreter(names->native, event);
+}
+
 struct names_missed names_add(struct names *names, const struct context_event *event,
 			      const struct raw_frame *frames)
 {
-	g_autofree struct python_part *part = g_new0(struct python_part, 1);
-	struct stack *stack = g_new0(struct stack, 1);
 	const struct stack *known = names_stack(names, event->context);
+	g_autofree struct python_part *part = NULL;
 	struct names_missed missed = { 0 };
+	struct stack *stack;
 
+	if (event->again && known && says_no_more(names, event, known)) {
+		if (names->native)
+			native_drop(names->native, event->context);
+		return missed;
+	}
+	part = g_new0(struct python_part, 1);
+	stack = g_new0(struct stack, 1);
 	missed.unnamed = name_python(names, event, frames, part);
 	merge_native(names, event, part, stack, &missed);
 	stack->truncated = event->truncated ||
 			   (!part->count && (missed.native_cut || missed.native_no_unwind));
-	/* One path has to stand for all of a context: one that leaves the interpreter says more. */
 	if (event->again && known && known->native >= stack->native) {
 		stack_free(stack);
 		return (struct names_missed){ 0 };

@@ -120,6 +120,11 @@ static Dwarf_Frame *rules_at(void *modules, uint64_t pc)
 	return native_modules_rules(modules, pc);
 }
 
+static bool is_interpreter(const struct native *native, uint64_t pc)
+{
+	return pc >= native->interpreter.start && pc < native->interpreter.end;
+}
+
 static struct native_line line_of(struct native *native, const struct native_frame *from)
 {
 	const struct native_name *name =
@@ -132,8 +137,7 @@ static struct native_line line_of(struct native *native, const struct native_fra
 			   .module = name->module,
 			   .offset = name->offset },
 		.named = name->function,
-		.interpreter =
-			from->pc >= native->interpreter.start && from->pc < native->interpreter.end,
+		.interpreter = is_interpreter(native, from->pc),
 		.sp = from->sp,
 		.cfa = from->cfa,
 	};
@@ -147,24 +151,49 @@ static struct native_line line_of(struct native *native, const struct native_fra
 	return line;
 }
 
+/* Appends the frames (struct native_frame) of the copied stack to @frames. */
+static enum unwind_end unwind_copy(struct native *native, const struct context_event *event,
+				   uint64_t last_holds, GArray *frames)
+{
+	struct copied_stack stack = {
+		.base.read = read_copied,
+		.pieces = g_hash_table_lookup(native->pieces, GUINT_TO_POINTER(event->context)),
+		.stamp = event->stamp,
+	};
+	const struct unwind job = { &stack.base, rules_at, native->modules, last_holds };
+
+	/* The probe of malloc stands where the call has just returned, the others where they are.
+	 */
+	return unwind(&job, &event->registers, event->family != FAMILY_MALLOC, frames);
+}
+
+bool native_leaves_interpreter(struct native *native, const struct context_event *event)
+{
+	g_autoptr(GArray) frames = g_array_new(false, false, sizeof(struct native_frame));
+
+	unwind_copy(native, event, 0, frames);
+	for (guint i = 0; i < frames->len; i++)
+		if (!is_interpreter(native, g_array_index(frames, struct native_frame, i).pc))
+			return true;
+	return false;
+}
+
+void native_drop(struct native *native, uint32_t context)
+{
+	g_hash_table_remove(native->pieces, GUINT_TO_POINTER(context));
+}
+
 GArray *native_take(struct native *native, const struct context_event *event, uint64_t last_holds,
 		    enum unwind_end *end)
 {
 	g_autoptr(GArray) frames = g_array_new(false, false, sizeof(struct native_frame));
-	void *key = GUINT_TO_POINTER(event->context);
-	struct copied_stack stack = { .base.read = read_copied,
-				      .pieces = g_hash_table_lookup(native->pieces, key),
-				      .stamp = event->stamp };
-	const struct unwind job = { &stack.base, rules_at, native->modules, last_holds };
 	GArray *lines;
 
 	*end = UNWIND_COMPLETE;
 	if (!event->native_end)
 		return NULL;
-	/* The probe of malloc stands where the call has just returned, the others where they are.
-	 */
-	*end = unwind(&job, &event->registers, event->family != FAMILY_MALLOC, frames);
-	g_hash_table_remove(native->pieces, key);
+	*end = unwind_copy(native, event, last_holds, frames);
+	native_drop(native, event->context);
 	lines = g_array_new(false, false, sizeof(struct native_line));
 	/* The innermost frame of mmap is libc's wrapper. */
 	for (guint i = event->family == FAMILY_MMAP; i < frames->len; i++) {

@@ -39,6 +39,13 @@ void native_add_piece(struct native *native, const struct stack_piece *piece);
 GArray *native_take(struct native *native, const struct context_event *event, uint64_t last_holds,
 		    enum unwind_end *end);
 
+/* Whether the native stack of a context, as far as it was copied, leaves the interpreter. Far less
+ * work than native_take(). Keeps the pieces. */
+bool native_leaves_interpreter(struct native *native, const struct context_event *event);
+
+/* Drops the pieces of a context that is of no interest. */
+void native_drop(struct native *native, uint32_t context);
+
 /* Looks whether code was loaded or unloaded. */
 void native_refresh(struct native *native);
 

@@ -17,7 +17,7 @@ enum {
 	KNOWN_SITE = 200,
 	/* When sums are halved: what a program did long ago says little. */
 	MOST_BIRTHS = 1 << 18,
-	REMEMBERED_LOOKS = 2,
+	REMEMBERED_LOOKS = 3,
 	/*
 	 * When a focused window of a class arms a site: never, always, or in one of so many turns.
 	 * Most sites are silent ones, of which nobody knows what they serve; arming them costs far
