@@ -22,9 +22,9 @@ static const double SHARES[FAMILY_COUNT] = {
 static const double TELLING_GROWTH_BYTES = 512 << 10;
 
 /* The part of the user's allowance that a family's windows may take of pyleak's own processor time:
- * 0.7 % of a core for pymalloc at 2 %. */
+ * 0.9 % of a core for pymalloc at 2 %. */
 static const double OWN_PARTS[FAMILY_COUNT] = {
-	[FAMILY_PYMALLOC] = 0.35,
+	[FAMILY_PYMALLOC] = 0.45,
 	[FAMILY_MALLOC] = 0.15,
 	[FAMILY_MMAP] = 0.05,
 };
