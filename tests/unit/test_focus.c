@@ -269,7 +269,7 @@ static void births_are_weighed_without_bias(void **state)
 		assert_true(fabs(sums[k] / WINDOWS - 1) < 0.06);
 	/* And that is what it is for. */
 	assert_true(seen[0] > 2.5 * seen[3]);
-	assert_true(seen[3] > 0.15 * WINDOWS);
+	assert_true(seen[3] > 0.1 * WINDOWS);
 	focus_free(focus);
 }
 

@@ -40,7 +40,7 @@ static const double SKIPPED_COST = 0.35, ARMING_COST = 0.1, LEAST_COST = 0.02;
 static const double LEAST_WORTH = 1.4, LEAST_SEEN = 0.5;
 /* How much windows that see everything are worth as if so much of the growth were theirs, and their
  * least chance: they find what focused ones cannot see. */
-static const double WHOLE_SHARE = 0.4, LEAST_WHOLE_CHANCE = 0.2;
+static const double WHOLE_SHARE = 0.25, LEAST_WHOLE_CHANCE = 0.125;
 
 struct focused_class {
 	uint32_t size_class;
