@@ -4,9 +4,11 @@
 #include <string.h>
 #include <glib.h>
 
-/* Kept back for what the counters do not see: mmap locks and flushed TLBs while sites are armed,
- * caches. */
-static const double MARGIN = 0.75;
+/*
+ * The rest is kept back for what the counters do not see: caches, locks. Of json_service's and
+ * native's processor time perf found 1.0 to 1.2 times as much in tracing as was counted.
+ */
+static const double MARGIN = 0.85;
 
 /* From where on, in percent of pressure, less than the budget is spent, and how little at 100. */
 static const double SATURATED_PCT = 60, LEAST_SCALE = 0.5;

@@ -211,29 +211,51 @@ void window_account(struct window *window)
 		account(window, clock_now_ns(), 1, 1);
 }
 
-/*
- * Charges for @traps that did not count, while sites were armed or removed, and for half of what
- * the sites themselves cost: the other half comes at the other end. That is at most the @took ns
- * that it lasted.
- */
-static void charge_change(struct window *window, uint64_t traps, double took)
+/* Processor time of the keeper's that arming and removing has taken so far. */
+static uint64_t keeper_cpu_ns(const struct window *window)
 {
-	const struct windows *common = window->common;
-	double sites = window->view.armed * window->fraction;
-	double cost = traps * (common->options.trap_ns + IDLE_PROGRAM_NS) + sites * SITE_NS / 2;
-
-	charge(window, MIN(cost, took));
+	return traced_arming_cpu_ns(window->common->traced, window->family);
 }
 
-/* Processor time of pyleak's own that arming, removing and looking at births has taken so far. */
+/* The same of all of pyleak's, with that of looking at births. */
 static uint64_t own_cpu_ns(const struct window *window)
 {
-	return traced_arming_cpu_ns(window->common->traced, window->family) +
-	       clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	return keeper_cpu_ns(window) + clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* Arms the family, without the mutex. How long that took, in ns; 0 where it failed. */
-static double arm(struct window *window)
+/* While sites are armed or removed. */
+struct change {
+	uint64_t began_ns, idle_traps, keeper_ns;
+};
+
+static struct change change_begin(const struct window *window)
+{
+	return (struct change){
+		.began_ns = clock_now_ns(),
+		.idle_traps = record(window)->idle_traps[window->family],
+		.keeper_ns = keeper_cpu_ns(window),
+	};
+}
+
+/*
+ * Charges for traps that did not count and for half of what the sites themselves cost: the other
+ * half comes at the other end. The keeper runs on the target's processor, which costs that at least
+ * the keeper's own time. All of it is at most the time that it lasted.
+ */
+static void charge_change(struct window *window, const struct change *before)
+{
+	const struct windows *common = window->common;
+	double traps = record(window)->idle_traps[window->family] - before->idle_traps;
+	double keeper = keeper_cpu_ns(window) - before->keeper_ns;
+	double sites = window->view.armed * window->fraction * SITE_NS / 2;
+	double cost = traps * (common->options.trap_ns + IDLE_PROGRAM_NS) + MAX(sites, keeper);
+
+	charge(window, MIN(cost, (double)(clock_now_ns() - before->began_ns)));
+}
+
+/* Arms the family, without the mutex. How long that took, in ns; 0 where it failed. @before: what
+ * it can be charged by. */
+static double arm(struct window *window, struct change *before)
 {
 	struct windows *common = window->common;
 	struct arming arming = { window->view.sites, window->fraction };
@@ -241,7 +263,8 @@ static double arm(struct window *window)
 
 	g_mutex_unlock(&common->mutex);
 	traced_warm_up(common->traced, window->family);
-	window->opened_ns = clock_now_ns();
+	*before = change_begin(window);
+	window->opened_ns = before->began_ns;
 	armed = traced_arm(common->traced, 1u << window->family, &arming, NULL);
 	g_mutex_lock(&common->mutex);
 	return armed ? clock_now_ns() - window->opened_ns + 1 : 0;
@@ -251,7 +274,8 @@ bool window_open(struct window *window)
 {
 	struct windows *common = window->common;
 	struct target *target = record(window);
-	uint64_t idle = target->idle_traps[window->family], own;
+	struct change change;
+	uint64_t own;
 	double took;
 
 	window->log = kernel_side_acquire_birth_log(traced_kernel(common->traced));
@@ -268,7 +292,7 @@ bool window_open(struct window *window)
 		target->skipped_classes = window->view.skipped_classes;
 		target->skipped_cost_ns = (__u64)skipped_event_ns(common);
 	}
-	took = arm(window);
+	took = arm(window, &change);
 	if (took <= 0) {
 		target->birth_log[window->family] = 0;
 		kernel_side_release_birth_log(traced_kernel(common->traced), window->log);
@@ -276,7 +300,7 @@ bool window_open(struct window *window)
 	}
 	if (!window_is_focused(window))
 		window->arming_ns = (window->arming_ns + took / window->fraction) / 2;
-	charge_change(window, target->idle_traps[window->family] - idle, took);
+	charge_change(window, &change);
 	window->open = true;
 	window->burst = true;
 	window->seen.windows++;
@@ -384,7 +408,7 @@ void window_close(struct window *window)
 	struct windows *common = window->common;
 	struct kernel_side *kernel = traced_kernel(common->traced);
 	struct target *target = record(window);
-	uint64_t idle = target->idle_traps[window->family], began = clock_now_ns();
+	struct change change = change_begin(window);
 	uint64_t own = own_cpu_ns(window);
 	uint32_t births, kept = 0;
 	double window_ns = 0;
@@ -414,7 +438,7 @@ void window_close(struct window *window)
 	kernel_side_release_birth_log(kernel, window->log);
 	g_mutex_lock(&common->mutex);
 	window->own_ns += own_cpu_ns(window) - own;
-	charge_change(window, target->idle_traps[window->family] - idle, clock_now_ns() - began);
+	charge_change(window, &change);
 }
 
 /*
