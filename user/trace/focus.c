@@ -44,7 +44,7 @@ static const double WHOLE_SHARE = 0.25, LEAST_WHOLE_CHANCE = 0.125;
 
 struct focused_class {
 	uint32_t size_class;
-	double worth;  /* see worth() */
+	double worth;  /* see focus_on() */
 	double chance; /* that a window is of this class */
 	double seen;   /* part of its births, by what is known */
 	uint8_t *turn; /* of each site: when it is armed */
