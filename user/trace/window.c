@@ -249,8 +249,9 @@ static void charge_change(struct window *window, const struct change *before)
 	double keeper = keeper_cpu_ns(window) - before->keeper_ns;
 	double sites = window->view.armed * window->fraction * SITE_NS / 2;
 	double cost = traps * (common->options.trap_ns + IDLE_PROGRAM_NS) + MAX(sites, keeper);
+	double took = clock_now_ns() - before->began_ns;
 
-	charge(window, MIN(cost, (double)(clock_now_ns() - before->began_ns)));
+	charge(window, MIN(cost, took));
 }
 
 /* Arms the family, without the mutex. How long that took, in ns; 0 where it failed. @before: what
