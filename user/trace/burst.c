@@ -3,9 +3,8 @@
 
 #include <glib.h>
 
-/* The end of a burst, of which little is known: a part of its time, at most so many ns. Temporaries
- * of a hot loop die far sooner. */
-static const double DROPPED_TIME = 0.3, DROPPED_NS = 4e6;
+/* Of a burst's time. */
+static const double KEPT_TIME = 0.7;
 /* What tracing took is known to some percent: of a window that was nearly all cost, a tenth is
  * taken as the target's own. */
 static const double LEAST_OWN = 0.1;
@@ -24,12 +23,11 @@ static gboolean is_before(uint32_t a, uint32_t b)
 struct burst_part burst_part_that_counts(const struct birth *log, uint32_t births, uint64_t from_ns,
 					 uint64_t until_ns)
 {
-	double length = until_ns > from_ns ? (double)(until_ns - from_ns) : 0;
-	uint64_t cut_ns = until_ns - (uint64_t)MIN(length * DROPPED_TIME, DROPPED_NS);
+	uint64_t cut_ns = from_ns + (uint64_t)((until_ns - from_ns) * KEPT_TIME);
 	uint32_t logged = MIN(births, PYLEAK_BIRTHS), cut = PYLEAK_BORN(cut_ns);
 	struct burst_part part = { 0, 0 };
 
-	if (length <= 0)
+	if (until_ns <= from_ns)
 		return part;
 	/* Nobody knows those of the last moment that did not fit. */
 	if (births > logged && is_before(PYLEAK_TAG_BORN(log[logged - 1].tag), cut)) {
@@ -43,7 +41,7 @@ struct burst_part burst_part_that_counts(const struct birth *log, uint32_t birth
 	while (part.births < logged && is_before(PYLEAK_TAG_BORN(log[part.births].tag), cut))
 		part.births++;
 	if (cut_ns > from_ns)
-		part.time = (double)(cut_ns - from_ns) / length;
+		part.time = (double)(cut_ns - from_ns) / (double)(until_ns - from_ns);
 	else
 		part.births = 0;
 	return part;
