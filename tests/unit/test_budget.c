@@ -147,7 +147,7 @@ static void what_is_dear_to_arm_is_armed_rarely(void **state)
 	(void)state;
 	assert_in_range(budget_rest_ns(FAMILY_PYMALLOC, 4.5e6, 2, 0), 240e6, 260e6);
 	assert_in_range(budget_rest_ns(FAMILY_PYMALLOC, 4.5e6, 2, 1), 740e6, 760e6);
-	assert_in_range(budget_rest_ns(FAMILY_MALLOC, 0.6e6, 2, 0.5), 190e6, 210e6);
+	assert_in_range(budget_rest_ns(FAMILY_MALLOC, 0.8e6, 2, 0.5), 190e6, 210e6);
 	/* Whoever wants more windows gets them; one that wants hardly any waits for minutes. */
 	assert_in_range(budget_rest_ns(FAMILY_PYMALLOC, 3e6, 90, 1), 0, 17e6);
 	assert_in_range(budget_rest_ns(FAMILY_PYMALLOC, 3e6, 0, 1), 10e9, 600e9);

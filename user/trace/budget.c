@@ -27,7 +27,7 @@ static const double TELLING_GROWTH_BYTES = 512 << 10;
  * 0.9 % of a core for pymalloc at 2 %. */
 static const double OWN_PARTS[FAMILY_COUNT] = {
 	[FAMILY_PYMALLOC] = 0.45,
-	[FAMILY_MALLOC] = 0.15,
+	[FAMILY_MALLOC] = 0.2,
 	[FAMILY_MMAP] = 0.05,
 };
 
