@@ -104,8 +104,8 @@ static enum type_kind known_kind(struct fingerprints *fingerprints, uint64_t add
 	return GPOINTER_TO_INT(known);
 }
 
-static enum type_kind type_kind(struct fingerprints *fingerprints, const struct memory *memory,
-				uint64_t address)
+static enum type_kind learn_kind(struct fingerprints *fingerprints, const struct memory *memory,
+				 uint64_t address)
 {
 	enum type_kind kind = read_type_kind(memory, address);
 
@@ -131,7 +131,7 @@ static int find_type(struct fingerprints *fingerprints, const struct memory *mem
 		if ((*kind = known_kind(fingerprints, words[TYPE_WORDS[i]])) != TYPE_NONE)
 			return TYPE_WORDS[i];
 	for (size_t i = 0; i < G_N_ELEMENTS(TYPE_WORDS) && TYPE_WORDS[i] < count; i++)
-		if ((*kind = type_kind(fingerprints, memory, words[TYPE_WORDS[i]])) != TYPE_NONE)
+		if ((*kind = learn_kind(fingerprints, memory, words[TYPE_WORDS[i]])) != TYPE_NONE)
 			return TYPE_WORDS[i];
 	return -1;
 }
