@@ -51,6 +51,8 @@ bool link_slot_create(struct link_slot *slot, int program_fd, const char *path,
 bool link_slot_has_link(const struct link_slot *slot);
 /* Processor time that the keeper has used for the slot so far, in ns, as of its last reply. */
 uint64_t link_slot_cpu_ns(const struct link_slot *slot);
+/* Of that, what it spent on the processor that the target runs on, where many sites are armed. */
+uint64_t link_slot_beside_ns(const struct link_slot *slot);
 
 /*
  * Closes a link in two steps, so that several can be closed side by side: begin for each, then

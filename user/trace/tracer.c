@@ -247,17 +247,28 @@ void traced_prepare_disarm(struct traced *traced, enum family family)
 	link_slot_close_begin(traced->warm_slots[family]);
 }
 
-uint64_t traced_arming_cpu_ns(const struct traced *traced, enum family family)
+static uint64_t sum_of_slots(const struct traced *traced, enum family family,
+			     uint64_t (*time)(const struct link_slot *slot))
 {
-	uint64_t sum = link_slot_cpu_ns(traced->warm_slots[family]);
+	uint64_t sum = time(traced->warm_slots[family]);
 
 	for (guint i = 0; i < traced->plan->groups->len; i++) {
 		const struct probe_group *group = traced->plan->groups->pdata[i];
 
 		if (group->family == family)
-			sum += link_slot_cpu_ns(traced->slots->pdata[i]);
+			sum += time(traced->slots->pdata[i]);
 	}
 	return sum;
+}
+
+uint64_t traced_arming_cpu_ns(const struct traced *traced, enum family family)
+{
+	return sum_of_slots(traced, family, link_slot_cpu_ns);
+}
+
+uint64_t traced_arming_beside_ns(const struct traced *traced, enum family family)
+{
+	return sum_of_slots(traced, family, link_slot_beside_ns);
 }
 
 void traced_stop_counting(struct traced *traced, uint32_t families)

@@ -60,6 +60,8 @@ void traced_prepare_disarm(struct traced *traced, enum family family);
 /* Processor time that arming and disarming the family has taken of the keeper so far, in ns. For
  * the thread that does so. */
 uint64_t traced_arming_cpu_ns(const struct traced *traced, enum family family);
+/* The part of that which was spent on the target's own processor. */
+uint64_t traced_arming_beside_ns(const struct traced *traced, enum family family);
 
 /* Only the first half of traced_disarm(): from now on nothing counts. At once. */
 void traced_stop_counting(struct traced *traced, uint32_t families);

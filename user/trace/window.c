@@ -223,32 +223,37 @@ static uint64_t own_cpu_ns(const struct window *window)
 	return keeper_cpu_ns(window) + clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* While sites are armed or removed. */
+/* While sites are armed or removed. @beside_ns: the keeper's time on the target's processor. */
 struct change {
-	uint64_t began_ns, idle_traps, keeper_ns;
+	uint64_t began_ns, idle_traps, beside_ns;
 };
+
+static uint64_t beside_ns(const struct window *window)
+{
+	return traced_arming_beside_ns(window->common->traced, window->family);
+}
 
 static struct change change_begin(const struct window *window)
 {
 	return (struct change){
 		.began_ns = clock_now_ns(),
 		.idle_traps = record(window)->idle_traps[window->family],
-		.keeper_ns = keeper_cpu_ns(window),
+		.beside_ns = beside_ns(window),
 	};
 }
 
 /*
  * Charges for traps that did not count and for half of what the sites themselves cost: the other
- * half comes at the other end. The keeper runs on the target's processor, which costs that at least
- * the keeper's own time. All of it is at most the time that it lasted.
+ * half comes at the other end. Where the keeper runs on the target's processor it costs that at
+ * least the keeper's own time. All of it is at most the time that it lasted.
  */
 static void charge_change(struct window *window, const struct change *before)
 {
 	const struct windows *common = window->common;
 	double traps = record(window)->idle_traps[window->family] - before->idle_traps;
-	double keeper = keeper_cpu_ns(window) - before->keeper_ns;
+	double beside = beside_ns(window) - before->beside_ns;
 	double sites = window->view.armed * window->fraction * SITE_NS / 2;
-	double cost = traps * (common->options.trap_ns + IDLE_PROGRAM_NS) + MAX(sites, keeper);
+	double cost = traps * (common->options.trap_ns + IDLE_PROGRAM_NS) + MAX(sites, beside);
 	double took = clock_now_ns() - before->began_ns;
 
 	charge(window, MIN(cost, took));
