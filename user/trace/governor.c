@@ -29,8 +29,10 @@ static const double MORE_PARTS[FAMILY_COUNT] = { 0.4, 0.15, 0 };
  * A window that stayed open for less than this before its money was gone was none to keep open,
  * whatever its burst had looked like: the next ones are bursts, for so long at first and at most.
  * Bursts begin at random, so what they see stands for all of the time; what is seen until the money
- * is gone only stands for itself.
+ * is gone only stands for itself. Unless the bucket was this full, as a part of what it can hold:
+ * bursts then do not use up what comes in.
  */
+static const double FULL = 0.9;
 static const double SHORT_STAY_NS = 10e9, FIRST_PAUSE_NS = 5e9, LONGEST_PAUSE_NS = 60e9;
 
 /* A family, its thread and what that has learned. */
@@ -208,6 +210,7 @@ static double hold(struct channel *channel)
 static bool may_stay_open(struct channel *channel, double before, double held_ns)
 {
 	struct window *window = &channel->window;
+	bool full = before >= FULL * channel->governor->budget.cap_ns;
 
 	/* What was seen of one size class says nothing of all. */
 	if (window_is_focused(window))
@@ -215,7 +218,7 @@ static bool may_stay_open(struct channel *channel, double before, double held_ns
 	/* Seen through some of the sites to be light: next time all of them, for good. */
 	window->light = is_light(channel, before - window_bucket(window), held_ns);
 	return !channel->governor->stop && window->light && window->fraction == 1 &&
-	       clock_now_ns() >= channel->stays_from_ns;
+	       (full || clock_now_ns() >= channel->stays_from_ns);
 }
 
 static double *usual_cost(struct channel *channel)
