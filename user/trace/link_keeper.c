@@ -41,7 +41,7 @@ struct request {
 };
 
 struct reply {
-	int code;	 /* enum pyleak_error; 0: done */
+	int code; /* enum pyleak_error; 0: done */
 	/* That the slot's thread has used in all; of it, on the target's processor. */
 	uint64_t cpu_ns, beside_ns;
 	char message[MAX_MESSAGE];
@@ -69,10 +69,10 @@ struct slots {
 struct served_slot {
 	struct slots *slots;
 	int socket;
-	pid_t pid;	   /* whose link it holds */
-	bool many;	   /* breakpoints in that process */
+	pid_t pid;	    /* whose link it holds */
+	bool many;	    /* breakpoints in that process */
 	uint64_t beside_ns; /* as in struct reply */
-	cpu_set_t allowed; /* where whoever started pyleak lets it run */
+	cpu_set_t allowed;  /* where whoever started pyleak lets it run */
 };
 
 static size_t request_length(uint32_t count)
