@@ -369,7 +369,10 @@ static void memory_in_use_contradicts_an_estimate(void **state)
 	assert_int_equal(verdict_decide(&evidence).verdict, VERDICT_LEAK);
 	evidence.estimated = true;
 	assert_int_equal(verdict_decide(&evidence).verdict, VERDICT_GROWING);
+	/* That it might have grown so much is not enough: it must have grown. */
 	memory.most_bytes_per_s = 1e5;
+	assert_int_equal(verdict_decide(&evidence).verdict, VERDICT_GROWING);
+	memory.trend = CURVE_GROWING;
 	assert_int_equal(verdict_decide(&evidence).verdict, VERDICT_LEAK);
 }
 

@@ -218,11 +218,15 @@ static bool may_be_garbage(const struct verdict_evidence *evidence, const struct
 	       evidence->times[evidence->count - 1] < LONGEST_WAIT_S;
 }
 
-/* The process's memory has not grown by what the site claims, nor by a good part of it. */
+/* The process's memory does not grow, or not by what the site claims nor by a good part of it. */
 static bool is_contradicted(const struct verdict_evidence *evidence, const struct site_curve *curve)
 {
-	return evidence->memory && evidence->memory->trend != CURVE_UNKNOWN &&
-	       evidence->memory->most_bytes_per_s < CONTRADICTING * curve->slope;
+	const struct curve_summary *memory = evidence->memory;
+
+	if (!memory || memory->trend == CURVE_UNKNOWN)
+		return false;
+	return !(memory->trend == CURVE_GROWING || memory->lasting) ||
+	       memory->most_bytes_per_s < CONTRADICTING * curve->slope;
 }
 
 /*

@@ -46,8 +46,8 @@
  *       nine tenths were seen);
  *     - no single interval holds more than 60 % of the rise;
  *     - at least 5 % of all that is outstanding: of thousands of sites some look like anything;
- *     - the process's memory in use does not contradict: the upper end of its slope is at least a
- *       quarter of the site's.
+ *     - the process's memory in use does not contradict: it grows (curve.h), and the upper end of
+ *       its slope is at least a quarter of the site's.
  *   A few windows show a site with large blocks in three or four jumps. Where the memory in use,
  *   which is measured, rises lastingly (curve.h), and the site is a twentieth or more of all that
  *   is outstanding, the site has less to show: 5 intervals, of which 3 grew; p < 0.05; no interval
