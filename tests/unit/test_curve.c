@@ -149,6 +149,16 @@ static void a_rise_is_measured(void **state)
 	assert_false(summary.lasting);
 }
 
+/* Of a sawtooth nothing, however high its teeth are; of a leak all of it. */
+static void what_stays_is_the_rise_of_the_floor(void **state)
+{
+	(void)state;
+	assert_true(fabs(watch(sawtooth, 1, 60, 1).floor_rise_bytes) < 2 * MIB);
+	assert_true(fabs(watch(leak, 1, 60, 1).floor_rise_bytes - 60 * MIB / 4) < 4 * MIB);
+	assert_true(watch(draining, 1, 60, 1).floor_rise_bytes < 0);
+	assert_true(isinf(watch(leak, 1, 3, 1).floor_rise_bytes));
+}
+
 static void slopes_and_peaks_are_measured(void **state)
 {
 	struct curve_summary summary = watch(leak, 1, 90, 0.5);
@@ -229,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(growth_is_told_from_fragmentation_and_from_what_stays),
 		cmocka_unit_test(a_rise_is_measured),
+		cmocka_unit_test(what_stays_is_the_rise_of_the_floor),
 		cmocka_unit_test(slopes_and_peaks_are_measured),
 		cmocka_unit_test(a_few_looks_say_nothing),
 		cmocka_unit_test(a_long_trace_stays_small),

@@ -16,6 +16,9 @@
 /* What growth counts in the ranking that young blocks alone hold: a table that is moved whenever it
  * grows, or a temporary. */
 static const double YOUNG_GROWTH = 0.1;
+/* The same of what malloc's sites claim and memory in use has not kept: there may be a leak in it,
+ * for other memory may have been freed meanwhile. */
+static const double UNKEPT_GROWTH = 0.1;
 
 struct analysis {
 	struct analysis_options options;
@@ -293,14 +296,40 @@ static int64_t sure_growth(const struct site_sums *now, int64_t growth)
 	return growth > 0 ? growth * old * sure : growth;
 }
 
+static bool is_malloc_estimate(const struct site_history *site)
+{
+	return site->now.estimated && site_main_family(&site->now) == FAMILY_MALLOC;
+}
+
+/*
+ * What part of the growth that is estimated for malloc's sites memory in use can have kept. Of
+ * malloc nothing but samples tells what a site holds, and a large temporary whose place is taken by
+ * the next one like it passes for a survivor.
+ */
+static double kept_part(const struct analysis *analysis, const struct report *report)
+{
+	struct site_history *site;
+	GHashTableIter iter;
+	double claimed = 0;
+
+	g_hash_table_iter_init(&iter, analysis->history->sites);
+	while (g_hash_table_iter_next(&iter, NULL, (void **)&site))
+		if (is_malloc_estimate(site))
+			claimed +=
+				MAX(lasting_growth(analysis->history, site, report->elapsed_s), 0);
+	return claimed > report->curve.floor_rise_bytes
+		       ? MAX(report->curve.floor_rise_bytes / claimed, UNKEPT_GROWTH)
+		       : 1;
+}
+
 static void add_ranked_sites(struct report *report, const struct analysis *analysis,
 			     const struct snapshot *snapshot,
 			     const struct analysis_sources *sources)
 {
 	g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(struct rank_entry));
 	struct site_history *site;
+	double growth = 0, kept = kept_part(analysis, report);
 	GHashTableIter iter;
-	double growth = 0;
 	guint i;
 
 	g_hash_table_iter_init(&iter, analysis->history->sites);
@@ -315,6 +344,8 @@ static void add_ranked_sites(struct report *report, const struct analysis *analy
 			.rate = per_second(site->now.bytes, report->elapsed_s),
 		};
 
+		if (is_malloc_estimate(site))
+			entry.growth_bytes *= kept;
 		if (entry.bytes || entry.blocks)
 			g_array_append_val(entries, entry);
 		growth += MAX(lasting, 0);

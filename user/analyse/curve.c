@@ -7,7 +7,7 @@
 #include "analyse/trend.h"
 
 /* The rule is in the header; these are its numbers. */
-enum { MIN_POINTS = 6 };
+enum { MIN_POINTS = 6, MIN_POINTS_OF_FLOOR = 4 };
 static const double TELLING_SHARE = 0.01, TELLING_BYTES = 1 << 20;
 static const double PLATEAU = 0.25;
 static const double CERTAIN = 0.01, LATE_PACE = 0.35, LASTING_S = 45, SPAN_S = 5;
@@ -151,9 +151,28 @@ static uint32_t spans_grown(const struct curve *curve)
 	return grown;
 }
 
+static double floor_rise(const struct curve *curve)
+{
+	guint count = curve->points->len;
+	double least[2] = { INFINITY, INFINITY }, middle;
+
+	if (count < MIN_POINTS_OF_FLOOR)
+		return INFINITY;
+	middle = (point_at(curve, 0)->elapsed_s + point_at(curve, count - 1)->elapsed_s) / 2;
+	for (guint i = 0; i < count; i++) {
+		const struct curve_point *point = point_at(curve, i);
+		double *half = &least[point->elapsed_s > middle];
+
+		*half = MIN(*half, point->in_use_bytes);
+	}
+	return 2 * (least[1] - least[0]);
+}
+
 struct curve_summary curve_summarise(const struct curve *curve)
 {
-	struct curve_summary summary = { .trend = CURVE_UNKNOWN, .points = curve->points->len };
+	struct curve_summary summary = { .trend = CURVE_UNKNOWN,
+					 .points = curve->points->len,
+					 .floor_rise_bytes = floor_rise(curve) };
 	guint count = summary.points, middle = count / 2, i;
 	struct mann_kendall test;
 	struct theil_sen slope;

@@ -33,6 +33,9 @@ struct curve_summary {
 	double rise_bytes;  /* of what is in use: the slope over the whole trace times its length */
 	double bytes_per_s; /* that slope, by Theil and Sen */
 	double peak_bytes;  /* the most that was in use */
+	/* By how much the least that was in use is more in the later half of the time than in the
+	 * first, twice: what is left of a rise once garbage has gone. INFINITY: unknown. */
+	double floor_rise_bytes;
 	uint32_t points;
 	/* How sure and lasting a rise is, for verdicts; nothing while the trend is unknown. */
 	bool lasting; /* p_up below 0.01, for 45 s or longer, of late at 35 % of the first
