@@ -225,7 +225,7 @@ static uint64_t own_cpu_ns(const struct window *window)
 
 /* While sites are armed or removed. @beside_ns: the keeper's time on the target's processor. */
 struct change {
-	uint64_t began_ns, idle_traps, beside_ns;
+	uint64_t began_ns, beside_ns;
 };
 
 static uint64_t beside_ns(const struct window *window)
@@ -237,25 +237,29 @@ static struct change change_begin(const struct window *window)
 {
 	return (struct change){
 		.began_ns = clock_now_ns(),
-		.idle_traps = record(window)->idle_traps[window->family],
 		.beside_ns = beside_ns(window),
 	};
 }
 
 /*
- * Charges for traps that did not count and for half of what the sites themselves cost: the other
- * half comes at the other end. Where the keeper runs on the target's processor it costs that at
- * least the keeper's own time. All of it is at most the time that it lasted.
+ * Charges for traps that did not count, those since the bucket was empty among them, and for half
+ * of what the sites themselves cost: the other half comes at the other end. Where the keeper runs
+ * on the target's processor it costs that at least the keeper's own time. All of it is at most the
+ * time that it lasted.
  */
 static void charge_change(struct window *window, const struct change *before)
 {
 	const struct windows *common = window->common;
-	double traps = record(window)->idle_traps[window->family] - before->idle_traps;
+	uint64_t dried_ns = record(window)->dried_ns[window->family];
+	uint64_t idle = record(window)->idle_traps[window->family];
+	double traps = idle - window->idle_charged;
 	double beside = beside_ns(window) - before->beside_ns;
 	double sites = window->view.armed * window->fraction * SITE_NS / 2;
 	double cost = traps * (common->options.trap_ns + IDLE_PROGRAM_NS) + MAX(sites, beside);
-	double took = clock_now_ns() - before->began_ns;
+	double took =
+		clock_now_ns() - (dried_ns ? MIN(dried_ns, before->began_ns) : before->began_ns);
 
+	window->idle_charged = idle;
 	charge(window, MIN(cost, took));
 }
 

@@ -42,6 +42,7 @@ struct window {
 	uint64_t events_before;	  /* the same, of target->events */
 	uint64_t skipped_before;  /* of target->skipped_events */
 	uint64_t sent_before_ns;  /* of target->sent_ns */
+	uint64_t idle_charged;	  /* of target->idle_traps */
 	uint32_t log;		  /* of its births; 0: it has none */
 	uint32_t handed_over;	  /* births of it that the handler has been told of */
 	double burst_cpu_ns, burst_cost_ns, births, births_kept; /* sums over all bursts */
