@@ -196,12 +196,36 @@ static void memory_that_goes_up_and_down_is_no_growth(void **state)
 	grow(focus, LARGE_BYTES, 50 << 20);
 	focus_draw(focus, 0, &view);
 	assert_false(view.skipped_classes);
+	/* Five looks count, the first one among them. */
+	grow(focus, LARGE_BYTES, 51 << 20);
+	grow(focus, LARGE_BYTES, 51 << 20);
+	focus_draw(focus, 0, &view);
+	assert_false(view.skipped_classes);
 	grow(focus, LARGE_BYTES, 51 << 20);
 	focus_draw(focus, 0, &view);
 	assert_true(view.skipped_classes);
 	grow(focus, LARGE_BYTES, -(50 << 20));
 	focus_draw(focus, 0, &view);
 	assert_false(view.skipped_classes);
+	focus_free(focus);
+}
+
+/* Windows that see everything cost most: among focused ones they are shorter. */
+static void windows_that_see_everything_are_shorter_among_focused_ones(void **state)
+{
+	struct focus *focus = experienced();
+	struct focus_view view;
+
+	(void)state;
+	focus_draw(focus, 0.99, &view);
+	assert_true(view.length == 1); /* none are focused, for nothing has grown */
+	grow_for_good(focus, LARGE_BYTES, 4 << 20);
+	focus_draw(focus, 0, &view);
+	assert_true(view.skipped_classes);
+	assert_true(view.length == 1);
+	focus_draw(focus, 0.99, &view);
+	assert_false(view.skipped_classes);
+	assert_true(view.length > 0 && view.length < 1);
 	focus_free(focus);
 }
 
@@ -320,6 +344,7 @@ int main(void)
 		cmocka_unit_test(sites_of_which_little_is_known_are_armed_in_turn),
 		cmocka_unit_test(silent_sites_that_serve_something_else_are_left_out),
 		cmocka_unit_test(memory_that_goes_up_and_down_is_no_growth),
+		cmocka_unit_test(windows_that_see_everything_are_shorter_among_focused_ones),
 		cmocka_unit_test(what_most_births_are_of_is_not_focused_on),
 		cmocka_unit_test(of_an_unknown_class_every_site_that_serves_several),
 		cmocka_unit_test(births_are_weighed_without_bias),

@@ -17,7 +17,9 @@ enum {
 	KNOWN_SITE = 200,
 	/* When sums are halved: what a program did long ago says little. */
 	MOST_BIRTHS = 1 << 18,
-	REMEMBERED_LOOKS = 3,
+	/* Looks at growth: as few tell something, and so many count. */
+	LEAST_LOOKS = 3,
+	REMEMBERED_LOOKS = 5,
 	/*
 	 * When a focused window of a class arms a site: never, always, or in one of so many turns.
 	 * Most sites are silent ones, of which nobody knows what they serve; arming them costs far
@@ -41,6 +43,9 @@ static const double LEAST_WORTH = 1.4, LEAST_SEEN = 0.5;
 /* How much windows that see everything are worth as if so much of the growth were theirs, and their
  * least chance: they find what focused ones cannot see. */
 static const double WHOLE_SHARE = 0.25, LEAST_WHOLE_CHANCE = 0.125;
+/* What they last, of a burst, beside focused ones, of which they cost five times as much with
+ * matplotlib, and while there are too few births to focus by. */
+static const double WHOLE_LENGTH = 0.5;
 
 struct focused_class {
 	uint32_t size_class;
@@ -142,9 +147,9 @@ static double growth_of(const struct focus *focus, uint32_t size_class)
 {
 	int64_t least = INT64_MAX;
 
-	if (focus->looks < REMEMBERED_LOOKS)
+	if (focus->looks < LEAST_LOOKS)
 		return 0;
-	for (int i = 0; i < REMEMBERED_LOOKS; i++)
+	for (uint32_t i = 0; i < MIN(focus->looks, REMEMBERED_LOOKS); i++)
 		least = MIN(least, focus->growth[i][size_class]);
 	return MAX(least, 0);
 }
@@ -295,7 +300,7 @@ static uint32_t arm(struct focus *focus, const struct focused_class *class, uint
 void focus_draw(struct focus *focus, double lot, struct focus_view *view)
 {
 	plan(focus);
-	*view = (struct focus_view){ .armed = focus->sites };
+	*view = (struct focus_view){ .armed = focus->sites, .length = 1 };
 	for (uint32_t i = 0; i < focus->count; i++) {
 		const struct focused_class *class = &focus->focused[i];
 
@@ -310,6 +315,8 @@ void focus_draw(struct focus *focus, double lot, struct focus_view *view)
 		}
 		lot -= class->chance;
 	}
+	if (focus->count || focus->all < LEAST_BIRTHS)
+		view->length = WHOLE_LENGTH;
 }
 
 double focus_chance(const struct focus *focus, const struct birth *birth)

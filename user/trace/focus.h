@@ -49,6 +49,7 @@ struct focus_view {
 	uint64_t skipped_classes; /* bit i: not class i; 0: it sees everything */
 	const bool *sites; /* by number: to be armed; NULL: all; borrowed until the next draw */
 	uint32_t armed;	   /* how many these are */
+	double length;	   /* how long it lasts, of a burst */
 };
 
 /* Draws the next window by @lot, 0 to 1, at random. */

@@ -72,7 +72,8 @@ void window_clear(struct window *window)
 void window_draw(struct window *window)
 {
 	window->view = (struct focus_view){
-		.armed = traced_plan(window->common->traced)->sites[window->family]
+		.armed = traced_plan(window->common->traced)->sites[window->family],
+		.length = 1,
 	};
 	/* What may stay open shall see everything. */
 	window->drawn = window->focus && !window->light;
@@ -143,7 +144,8 @@ double window_hold_ns(const struct window *window)
 {
 	double arming_ns = window->counted_from_ns - window->opened_ns;
 
-	return MAX(burst_ns(window->common) - CLOSING_NS - arming_ns, SHORTEST_HOLD_NS);
+	return MAX((burst_ns(window->common) - CLOSING_NS - arming_ns) * window->view.length,
+		   SHORTEST_HOLD_NS);
 }
 
 void window_prepare_close(struct window *window)
