@@ -20,8 +20,10 @@
 
 static const double REFRESH_SECONDS = 0.5;
 /* So long after attach a process that was named is looked at for what grows: windows go on from
- * that, and the looks at all of its blocks are rare. */
-static const double GROWTH_LOOKS_SECONDS[] = { 1, 2, 3, 4.5, 7 };
+ * that, and the looks at all of its blocks are rare. Of a large heap that takes long: no more than
+ * this share of a processor, so some are left out. */
+static const double GROWTH_LOOKS_SECONDS[] = { 0.7, 1.3, 2, 3, 4, 5.5, 7, 9, 11, 13, 15.5, 18 };
+static const double GROWTH_LOOKS_SHARE = 0.01;
 
 struct traced_process {
 	struct process *process;
@@ -43,6 +45,7 @@ struct traced_process {
 	int64_t refreshed_us; /* monotonic */
 	int64_t attached_us;
 	guint growth_looks;
+	double growth_rests_until_s; /* since attach */
 	FILE *recording; /* of every snapshot that is reported on; NULL: none is wanted */
 };
 
@@ -236,13 +239,17 @@ static bool take(struct traced_process *target, double min_age_s, GError **error
 
 static void look_at_growth(struct traced_process *target)
 {
-	double passed = (g_get_monotonic_time() - target->attached_us) / 1e6;
+	double passed = (g_get_monotonic_time() - target->attached_us) / 1e6, took;
 
 	if (target->parent_pid || target->growth_looks >= G_N_ELEMENTS(GROWTH_LOOKS_SECONDS) ||
 	    passed < GROWTH_LOOKS_SECONDS[target->growth_looks])
 		return;
 	target->growth_looks++;
+	if (passed < target->growth_rests_until_s)
+		return;
 	collector_look_at_growth(target->collector);
+	took = (g_get_monotonic_time() - target->attached_us) / 1e6 - passed;
+	target->growth_rests_until_s = passed + took / GROWTH_LOOKS_SHARE;
 }
 
 void traced_process_refresh(struct traced_process *target, double min_age_s, double interval_s,
