@@ -4,10 +4,8 @@
 #include <string.h>
 #include <glib.h>
 
-/*
- * The rest is kept back for what the counters do not see: caches, locks. Of json_service's and
- * native's processor time perf found 1.0 to 1.2 times as much in tracing as was counted.
- */
+/* The rest is kept back for what no counter sees: threads that wait for each other, pyleak's own
+ * threads beside the target's. */
 static const double MARGIN = 0.85;
 
 /* From where on, in percent of pressure, less than the budget is spent, and how little at 100. */
