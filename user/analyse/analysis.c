@@ -302,24 +302,20 @@ static bool is_malloc_estimate(const struct site_history *site)
 }
 
 /*
- * What part of the growth that is estimated for malloc's sites memory in use can have kept. Of
- * malloc nothing but samples tells what a site holds, and a large temporary whose place is taken by
- * the next one like it passes for a survivor.
+ * Lessens the growth of malloc's estimates to what memory in use can have kept. @claimed: that of
+ * all of them. Of malloc nothing but samples tells what a site holds, and a large temporary whose
+ * place is taken by the next one like it passes for a survivor.
  */
-static double kept_part(const struct analysis *analysis, const struct report *report)
+static void lessen_unkept_growth(GArray *entries, double claimed, double kept)
 {
-	struct site_history *site;
-	GHashTableIter iter;
-	double claimed = 0;
+	double part = claimed > kept ? MAX(kept / claimed, UNKEPT_GROWTH) : 1;
 
-	g_hash_table_iter_init(&iter, analysis->history->sites);
-	while (g_hash_table_iter_next(&iter, NULL, (void **)&site))
-		if (is_malloc_estimate(site))
-			claimed +=
-				MAX(lasting_growth(analysis->history, site, report->elapsed_s), 0);
-	return claimed > report->curve.floor_rise_bytes
-		       ? MAX(report->curve.floor_rise_bytes / claimed, UNKEPT_GROWTH)
-		       : 1;
+	for (guint i = 0; i < entries->len; i++) {
+		struct rank_entry *entry = &g_array_index(entries, struct rank_entry, i);
+
+		if (entry->growth_bytes > 0 && is_malloc_estimate(entry->site))
+			entry->growth_bytes *= part;
+	}
 }
 
 static void add_ranked_sites(struct report *report, const struct analysis *analysis,
@@ -328,7 +324,7 @@ static void add_ranked_sites(struct report *report, const struct analysis *analy
 {
 	g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(struct rank_entry));
 	struct site_history *site;
-	double growth = 0, kept = kept_part(analysis, report);
+	double growth = 0, claimed = 0;
 	GHashTableIter iter;
 	guint i;
 
@@ -345,11 +341,12 @@ static void add_ranked_sites(struct report *report, const struct analysis *analy
 		};
 
 		if (is_malloc_estimate(site))
-			entry.growth_bytes *= kept;
+			claimed += MAX(lasting, 0);
 		if (entry.bytes || entry.blocks)
 			g_array_append_val(entries, entry);
 		growth += MAX(lasting, 0);
 	}
+	lessen_unkept_growth(entries, claimed, report->curve.floor_rise_bytes);
 	rank_sort(entries, analysis->options.sort_by);
 	report->sites_total = entries->len;
 	report->lasting_growth_bytes = growth;
