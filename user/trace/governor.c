@@ -29,11 +29,12 @@ static const double MORE_PARTS[FAMILY_COUNT] = { 0.4, 0.15, 0 };
  * A window that stayed open for less than this before its money was gone was none to keep open,
  * whatever its burst had looked like: the next ones are bursts, for so long at first and at most.
  * Bursts begin at random, so what they see stands for all of the time; what is seen until the money
- * is gone only stands for itself. Unless the bucket was this full, as a part of what it can hold:
- * bursts then do not use up what comes in.
+ * is gone only stands for itself.
  */
-static const double FULL = 0.9;
 static const double SHORT_STAY_NS = 10e9, FIRST_PAUSE_NS = 5e9, LONGEST_PAUSE_NS = 60e9;
+/* A bucket that holds this part of what it can lets a window stay open all the same: bursts do not
+ * use up what comes in, and the rest would be lost. */
+static const double FULL = 0.9;
 
 /* A family, its thread and what that has learned. */
 struct channel {
