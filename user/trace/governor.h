@@ -57,9 +57,7 @@ struct observation {
 	 * none. @whole_until_ns is UINT64_MAX while it lasts.
 	 */
 	uint64_t whole_since_ns, whole_until_ns;
-	bool always;	   /* seen without a gap since the first window opened */
-	double longest_ms; /* the longest that probes were installed in one go, windows that stay
-			      open aside */
+	bool always; /* seen without a gap since the first window opened */
 };
 void governor_observe(struct governor *governor, enum family family,
 		      struct observation *observation);

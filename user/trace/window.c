@@ -443,10 +443,6 @@ void window_close(struct window *window)
 		window_ns = end_burst(window, births, &kept);
 	else
 		account(window, clock_now_ns(), 1, 1);
-	window->seen.longest_ms =
-		MAX(window->seen.longest_ms,
-		    window->burst ? (window->counted_from_ns - window->opened_ns + CLOSING_NS) / 1e6
-				  : 0);
 	window->open = false;
 	window->seen.always = false;
 	if (!window->burst)
